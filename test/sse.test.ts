@@ -1,0 +1,54 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { FrameTooLarge, SseParser } from "../src/sse.ts";
+
+const stream =
+  ': hello\n\ndata: {"a":"żółć 🚦"}\n\nevent: error\r\ndata:one\r\ndata: two\r\n\r\ndata: x\r\rdata: [DONE]\n\n';
+
+function parse(chunks: Uint8Array[]) {
+  const parser = new SseParser(10_000);
+  const frames = [...chunks.flatMap((chunk) => parser.push(chunk)), ...parser.end().frames];
+  return frames.map(({ event, data }) => ({ event, data }));
+}
+
+const whole = [
+  { event: undefined, data: "" },
+  { event: undefined, data: '{"a":"żółć 🚦"}' },
+  { event: "error", data: "one\ntwo" },
+  { event: undefined, data: "x" },
+  { event: undefined, data: "[DONE]" },
+];
+
+test("every line end and comments are understood", () => {
+  expect(parse([Buffer.from(stream)])).toEqual(whole);
+});
+
+test("frames do not depend on where the network cuts the bytes, even inside a character or a CRLF", () => {
+  const bytes = Buffer.from(stream);
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: bytes.length }), { maxLength: 30 }), (cuts) => {
+      const at = [0, ...cuts.sort((a, b) => a - b), bytes.length];
+      const chunks = at.slice(1).map((end, i) => bytes.subarray(at[i], end));
+      expect(parse(chunks)).toEqual(whole);
+    }),
+  );
+});
+
+test("the raw bytes of all frames are the bytes of the stream, so a relay changes nothing", () => {
+  const parser = new SseParser(10_000);
+  const frames = parser.push(Buffer.from(stream));
+  expect(Buffer.concat(frames.map((frame) => frame.raw)).toString()).toBe(stream);
+});
+
+test("a last event without its blank line still counts, and what is no event comes back as rest", () => {
+  const parser = new SseParser(10_000);
+  parser.push(Buffer.from("data: a\n\ndata: b"));
+  expect(parser.end().frames.map((frame) => frame.data)).toEqual(["b"]);
+  parser.push(Buffer.from('data: a\n\n{"error":\n {"code":503}}'));
+  expect(parser.end()).toEqual({ frames: [], rest: '{"error":\n {"code":503}}' });
+});
+
+test("an event that never ends is refused at the bound", () => {
+  const parser = new SseParser(100);
+  expect(() => parser.push(Buffer.alloc(101, 120))).toThrow(FrameTooLarge);
+});
