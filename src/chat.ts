@@ -8,75 +8,67 @@ export type JsonObject = Record<string, unknown>;
  * `cache_control`, `extra_content`, …) are extensions that a dialect may read; unknown ones are kept for relays.
  */
 export interface ChatMessage {
-	role: string;
-	content?: string | ContentPart[] | null;
-	name?: string;
-	tool_calls?: ToolCall[] | null;
-	tool_call_id?: string;
-	refusal?: string | null;
-	[extension: string]: unknown;
+  role: string;
+  content?: string | ContentPart[] | null;
+  name?: string;
+  tool_calls?: ToolCall[] | null;
+  tool_call_id?: string;
+  refusal?: string | null;
+  [extension: string]: unknown;
 }
 
 export interface ContentPart {
-	type: string;
-	text?: string;
-	image_url?: { url: string; detail?: string };
-	[extension: string]: unknown;
+  type: string;
+  text?: string;
+  image_url?: { url: string; detail?: string };
+  [extension: string]: unknown;
 }
 
 export interface ToolCall {
-	id?: string;
-	type?: string;
-	function?: { name: string; arguments?: unknown };
-	custom?: { name: string; input: string };
-	[extension: string]: unknown;
+  id?: string;
+  type?: string;
+  function?: { name: string; arguments?: unknown };
+  custom?: { name: string; input: string };
+  [extension: string]: unknown;
 }
 
 export interface Tool {
-	type: string;
-	function?: {
-		name: string;
-		description?: string;
-		parameters?: JsonObject | null;
-		strict?: boolean | null;
-		[extension: string]: unknown;
-	};
-	[extension: string]: unknown;
+  type: string;
+  function?: {
+    name: string;
+    description?: string;
+    parameters?: JsonObject | null;
+    strict?: boolean | null;
+    [extension: string]: unknown;
+  };
+  [extension: string]: unknown;
 }
 
 /** The request in hub form: OpenAI Chat Completions. Other front doors translate to it before they translate on. */
 export interface ChatBody {
-	model: string;
-	messages: ChatMessage[];
-	tools?: Tool[] | null;
-	[field: string]: unknown;
+  model: string;
+  messages: ChatMessage[];
+  tools?: Tool[] | null;
+  [field: string]: unknown;
 }
 
-export type DialectId =
-	| "openai-chat"
-	| "anthropic-messages"
-	| "google-generate";
+export type DialectId = "openai-chat" | "anthropic-messages" | "google-generate";
 
 /** One request of a caller, parsed once at the edge. */
 export interface ChatRequest {
-	/** The wire protocol the caller speaks. A target that speaks the same one gets a relay instead of a translation. */
-	dialect: DialectId;
-	body: ChatBody;
-	stream: boolean;
-	/** The caller asked for the usage chunk at the end of the stream (`stream_options.include_usage`). */
-	includeUsage: boolean;
-	/** The caller asked for `usage.cost` (OpenRouter's `usage: {include: true}`). */
-	includeCost: boolean;
-	/** `x-signalbox-strict: true`: whatever would be dropped, clamped or downgraded is refused instead. */
-	strict: boolean;
+  /** The wire protocol the caller speaks. A target that speaks the same one gets a relay instead of a translation. */
+  dialect: DialectId;
+  body: ChatBody;
+  stream: boolean;
+  /** The caller asked for the usage chunk at the end of the stream (`stream_options.include_usage`). */
+  includeUsage: boolean;
+  /** The caller asked for `usage.cost` (OpenRouter's `usage: {include: true}`). */
+  includeCost: boolean;
+  /** `x-signalbox-strict: true`: whatever would be dropped, clamped or downgraded is refused instead. */
+  strict: boolean;
 }
 
-export type FinishReason =
-	| "stop"
-	| "length"
-	| "tool_calls"
-	| "content_filter"
-	| "function_call";
+export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
 
 /**
  * Tokens of one attempt, as the provider told them. `inputTokens` is the whole prompt:
@@ -84,212 +76,210 @@ export type FinishReason =
  * `undefined` means "not told": it is never zero and never estimated here.
  */
 export interface Usage {
-	inputTokens?: number | undefined;
-	cacheReadTokens?: number | undefined;
-	/** Written to a cache that lives five minutes (or the provider's only lifetime). */
-	cacheWriteTokens?: number | undefined;
-	cacheWrite1hTokens?: number | undefined;
-	outputTokens?: number | undefined;
-	reasoningTokens?: number | undefined;
-	/** ⊂ inputTokens */
-	audioInputTokens?: number | undefined;
-	/** ⊂ outputTokens */
-	audioOutputTokens?: number | undefined;
+  inputTokens?: number | undefined;
+  cacheReadTokens?: number | undefined;
+  /** Written to a cache that lives five minutes (or the provider's only lifetime). */
+  cacheWriteTokens?: number | undefined;
+  cacheWrite1hTokens?: number | undefined;
+  outputTokens?: number | undefined;
+  reasoningTokens?: number | undefined;
+  /** ⊂ inputTokens */
+  audioInputTokens?: number | undefined;
+  /** ⊂ outputTokens */
+  audioOutputTokens?: number | undefined;
 }
 
 /** Prices as integers: micro-dollars per million tokens, which is the same number as picodollars per token. */
 export interface RateCard {
-	input: number;
-	output: number;
-	cacheRead?: number;
-	cacheWrite?: number;
-	cacheWrite1h?: number;
-	audioInput?: number;
-	audioOutput?: number;
+  input: number;
+  output: number;
+  cacheRead?: number;
+  cacheWrite?: number;
+  cacheWrite1h?: number;
+  audioInput?: number;
+  audioOutput?: number;
 }
 
 /** A tier replaces the rates of *all* tokens of a request whose whole prompt is larger than `aboveInputTokens`. */
 export interface Rates extends RateCard {
-	tiers?: { aboveInputTokens: number; rates: RateCard }[];
+  tiers?: { aboveInputTokens: number; rates: RateCard }[];
 }
 
 /** Reasoning that the caller must send back unchanged for the provider to accept or use it (OpenRouter's item shape). */
 export interface ReasoningDetail {
-	type: "reasoning.text" | "reasoning.encrypted";
-	text?: string;
-	signature?: string;
-	data?: string;
-	format: string;
-	index: number;
-	text_offset: number;
-	tool_offset: number;
+  type: "reasoning.text" | "reasoning.encrypted";
+  text?: string;
+  signature?: string;
+  data?: string;
+  format: string;
+  index: number;
+  text_offset: number;
+  tool_offset: number;
 }
 
 /** The one neutral stream inside. Grammar: `start content* finish* usage* (end | error)`; usage may come at any point
  *  after start and is cumulative (the last one wins). Exactly one terminal event. `index` is the choice. */
 export type ChatEvent =
-	| { type: "start"; id: string; model: string }
-	| { type: "text_delta"; index: number; text: string }
-	| { type: "refusal_delta"; index: number; text: string }
-	| { type: "reasoning_delta"; index: number; text: string }
-	| { type: "reasoning_detail"; index: number; detail: ReasoningDetail }
-	/** `call` counts the tool calls of the choice from 0. `extra` is returned as `extra_content` and must come back. */
-	| {
-			type: "tool_call_start";
-			index: number;
-			call: number;
-			id: string;
-			name: string;
-			extra?: JsonObject;
-	  }
-	| {
-			type: "tool_call_delta";
-			index: number;
-			call: number;
-			argumentsText: string;
-	  }
-	| {
-			type: "finish";
-			index: number;
-			reason: FinishReason;
-			nativeReason: string;
-	  }
-	| { type: "usage"; usage: Usage }
-	| { type: "end" }
-	| { type: "error"; error: ProviderError };
+  | { type: "start"; id: string; model: string }
+  | { type: "text_delta"; index: number; text: string }
+  | { type: "refusal_delta"; index: number; text: string }
+  | { type: "reasoning_delta"; index: number; text: string }
+  | { type: "reasoning_detail"; index: number; detail: ReasoningDetail }
+  /** `call` counts the tool calls of the choice from 0. `extra` is returned as `extra_content` and must come back. */
+  | {
+      type: "tool_call_start";
+      index: number;
+      call: number;
+      id: string;
+      name: string;
+      extra?: JsonObject;
+    }
+  | {
+      type: "tool_call_delta";
+      index: number;
+      call: number;
+      argumentsText: string;
+    }
+  | {
+      type: "finish";
+      index: number;
+      reason: FinishReason;
+      nativeReason: string;
+    }
+  | { type: "usage"; usage: Usage }
+  | { type: "end" }
+  | { type: "error"; error: ProviderError };
 
 /** The branches the loop can take; `retry.ts` says what each one leads to. */
 export type ErrorKind =
-	| "rate_limited"
-	| "overloaded"
-	| "server"
-	| "network"
-	| "timeout"
-	| "truncated"
-	| "malformed"
-	| "auth"
-	| "quota"
-	| "not_found"
-	| "context_length"
-	| "unsupported"
-	| "invalid_request"
-	| "content_filter"
-	| "cancelled";
+  | "rate_limited"
+  | "overloaded"
+  | "server"
+  | "network"
+  | "timeout"
+  | "truncated"
+  | "malformed"
+  | "auth"
+  | "quota"
+  | "not_found"
+  | "context_length"
+  | "unsupported"
+  | "invalid_request"
+  | "content_filter"
+  | "cancelled";
 
 /** Why an attempt failed, in words that may be shown to the caller (keys and account ids already masked). */
 export interface ProviderError {
-	kind: ErrorKind;
-	message: string;
-	/** HTTP status the provider answered with, when it answered at all. */
-	status?: number | undefined;
-	/** OpenAI-style `code` for the caller, e.g. `context_length_exceeded`. */
-	code?: string | undefined;
-	/** Path of the offending field in the caller's request, OpenAI's notation: `messages[2].content`. */
-	param?: string | undefined;
-	retryAfterMs?: number | undefined;
-	upstreamRequestId?: string | undefined;
+  kind: ErrorKind;
+  message: string;
+  /** HTTP status the provider answered with, when it answered at all. */
+  status?: number | undefined;
+  /** OpenAI-style `code` for the caller, e.g. `context_length_exceeded`. */
+  code?: string | undefined;
+  /** Path of the offending field in the caller's request, OpenAI's notation: `messages[2].content`. */
+  param?: string | undefined;
+  retryAfterMs?: number | undefined;
+  upstreamRequestId?: string | undefined;
 }
 
 /** The answer to a buffered request, and what a stream amounts to once it is over. */
 export interface ChatAnswer {
-	id: string;
-	model: string;
-	choices: ChatChoice[];
-	usage: Usage | undefined;
-	error: ProviderError | undefined;
+  id: string;
+  model: string;
+  choices: ChatChoice[];
+  usage: Usage | undefined;
+  error: ProviderError | undefined;
 }
 
 export interface ChatChoice {
-	index: number;
-	text: string;
-	refusal: string;
-	reasoning: string;
-	reasoningDetails: ReasoningDetail[];
-	toolCalls: {
-		id: string;
-		name: string;
-		argumentsText: string;
-		extra?: JsonObject;
-	}[];
-	finishReason: FinishReason | undefined;
-	nativeReason: string | undefined;
+  index: number;
+  text: string;
+  refusal: string;
+  reasoning: string;
+  reasoningDetails: ReasoningDetail[];
+  toolCalls: {
+    id: string;
+    name: string;
+    argumentsText: string;
+    extra?: JsonObject;
+  }[];
+  finishReason: FinishReason | undefined;
+  nativeReason: string | undefined;
 }
 
 /** Folds the events of one answer into the whole answer. Total: events out of grammar are folded as far as they make sense. */
 export function fold(events: Iterable<ChatEvent>): ChatAnswer {
-	const answer: ChatAnswer = {
-		id: "",
-		model: "",
-		choices: [],
-		usage: undefined,
-		error: undefined,
-	};
-	for (const event of events) foldInto(answer, event);
-	return answer;
+  const answer: ChatAnswer = {
+    id: "",
+    model: "",
+    choices: [],
+    usage: undefined,
+    error: undefined,
+  };
+  for (const event of events) foldInto(answer, event);
+  return answer;
 }
 
 /** Adds one event to an answer under construction. */
 export function foldInto(answer: ChatAnswer, event: ChatEvent): void {
-	switch (event.type) {
-		case "start":
-			answer.id = event.id;
-			answer.model = event.model;
-			return;
-		case "usage":
-			answer.usage = mergeUsage(answer.usage, event.usage);
-			return;
-		case "error":
-			answer.error = event.error;
-			return;
-		case "end":
-			return;
-		default:
-			foldChoice(choiceAt(answer, event.index), event);
-	}
+  switch (event.type) {
+    case "start":
+      answer.id = event.id;
+      answer.model = event.model;
+      return;
+    case "usage":
+      answer.usage = mergeUsage(answer.usage, event.usage);
+      return;
+    case "error":
+      answer.error = event.error;
+      return;
+    case "end":
+      return;
+    default:
+      foldChoice(choiceAt(answer, event.index), event);
+  }
 }
 
 function foldChoice(choice: ChatChoice, event: ChatEvent): void {
-	if (event.type === "text_delta") choice.text += event.text;
-	else if (event.type === "refusal_delta") choice.refusal += event.text;
-	else if (event.type === "reasoning_delta") choice.reasoning += event.text;
-	else if (event.type === "reasoning_detail")
-		choice.reasoningDetails.push(event.detail);
-	else if (event.type === "tool_call_start") {
-		const call = { id: event.id, name: event.name, argumentsText: "" };
-		choice.toolCalls[event.call] =
-			event.extra === undefined ? call : { ...call, extra: event.extra };
-	} else if (event.type === "tool_call_delta") {
-		const call = choice.toolCalls[event.call];
-		if (call !== undefined) call.argumentsText += event.argumentsText;
-	} else if (event.type === "finish") {
-		choice.finishReason = event.reason;
-		choice.nativeReason = event.nativeReason;
-	}
+  if (event.type === "text_delta") choice.text += event.text;
+  else if (event.type === "refusal_delta") choice.refusal += event.text;
+  else if (event.type === "reasoning_delta") choice.reasoning += event.text;
+  else if (event.type === "reasoning_detail") choice.reasoningDetails.push(event.detail);
+  else if (event.type === "tool_call_start") {
+    const call = { id: event.id, name: event.name, argumentsText: "" };
+    choice.toolCalls[event.call] = event.extra === undefined ? call : { ...call, extra: event.extra };
+  } else if (event.type === "tool_call_delta") {
+    const call = choice.toolCalls[event.call];
+    if (call !== undefined) call.argumentsText += event.argumentsText;
+  } else if (event.type === "finish") {
+    choice.finishReason = event.reason;
+    choice.nativeReason = event.nativeReason;
+  }
 }
 
 function choiceAt(answer: ChatAnswer, index: number): ChatChoice {
-	const found = answer.choices.find((choice) => choice.index === index);
-	if (found !== undefined) return found;
-	const choice: ChatChoice = {
-		index,
-		text: "",
-		refusal: "",
-		reasoning: "",
-		reasoningDetails: [],
-		toolCalls: [],
-		finishReason: undefined,
-		nativeReason: undefined,
-	};
-	answer.choices.push(choice);
-	answer.choices.sort((a, b) => a.index - b.index);
-	return choice;
+  const found = answer.choices.find((choice) => choice.index === index);
+  if (found !== undefined) return found;
+  const choice: ChatChoice = {
+    index,
+    text: "",
+    refusal: "",
+    reasoning: "",
+    reasoningDetails: [],
+    toolCalls: [],
+    finishReason: undefined,
+    nativeReason: undefined,
+  };
+  answer.choices.push(choice);
+  answer.choices.sort((a, b) => a.index - b.index);
+  return choice;
 }
 
 /** Later usage replaces earlier usage field by field; a field that is not told keeps its value. Never adds. */
 export function mergeUsage(before: Usage | undefined, after: Usage): Usage {
-	const merged: Usage = { ...before };
-	for (const [field, tokens] of Object.entries(after)) {
-		if (tokens !== undefined) merged[field as keyof Usage] = tokens;
-	}
-	return merged;
+  const merged: Usage = { ...before };
+  for (const [field, tokens] of Object.entries(after)) {
+    if (tokens !== undefined) merged[field as keyof Usage] = tokens;
+  }
+  return merged;
 }

@@ -1,200 +1,193 @@
 // The vocabulary of providers: what a wire protocol must be able to do, who speaks it, and which model answers.
-import type {
-	ChatAnswer,
-	ChatEvent,
-	ChatRequest,
-	DialectId,
-	JsonObject,
-	ProviderError,
-	Rates,
-} from "./chat.ts";
+import type { ChatAnswer, ChatEvent, ChatRequest, DialectId, JsonObject, ProviderError, Rates } from "./chat.ts";
 
 /** One event of a server-sent-event stream; `data` lines are joined with "\n". */
 export interface Frame {
-	event: string | undefined;
-	data: string;
+  event: string | undefined;
+  data: string;
 }
 
 /** What goes over the socket: path below the provider's base URL, headers without credentials, JSON text. */
 export interface Wire {
-	path: string;
-	headers: Record<string, string>;
-	body: string;
+  path: string;
+  headers: Record<string, string>;
+  body: string;
 }
 
 /** `relay`: the answer's bytes may go to the caller as they are, because both sides speak the same dialect. */
 export interface Encoded {
-	kind: "encoded";
-	wire: Wire;
-	relay: boolean;
-	/** Tokens for `x-signalbox-warnings`: `dropped:seed`, `clamped:temperature=1.7->1`, … */
-	warnings: string[];
+  kind: "encoded";
+  wire: Wire;
+  relay: boolean;
+  /** Tokens for `x-signalbox-warnings`: `dropped:seed`, `clamped:temperature=1.7->1`, … */
+  warnings: string[];
 }
 
 /** The request cannot be expressed for this target (or not at all): answered with 400 before anything is sent. */
 export interface Refusal {
-	kind: "refusal";
-	error: ProviderError;
+  kind: "refusal";
+  error: ProviderError;
 }
 
 /** One call of one target. Clock and randomness are arguments, so that dialects stay pure. */
 export interface Call {
-	request: ChatRequest;
-	target: Target;
-	nowMs: number;
-	/** `prefix` + 24 random characters of [A-Za-z0-9]. */
-	newId(prefix: string): string;
+  request: ChatRequest;
+  target: Target;
+  nowMs: number;
+  /** `prefix` + 24 random characters of [A-Za-z0-9]. */
+  newId(prefix: string): string;
 }
 
 /** Turns frames into events. Total: bad input becomes an `error` event, never a throw. */
 export interface Decoder {
-	push(frame: Frame): ChatEvent[];
-	/** The bytes ended. `rest` is what followed the last complete frame (some providers append a bare JSON error).
-	 *  Answers with the terminal event unless `push` already gave one. */
-	end(rest: string): ChatEvent[];
+  push(frame: Frame): ChatEvent[];
+  /** The bytes ended. `rest` is what followed the last complete frame (some providers append a bare JSON error).
+   *  Answers with the terminal event unless `push` already gave one. */
+  end(rest: string): ChatEvent[];
 }
 
 export interface ErrorResponse {
-	status: number;
-	/** Lower-case names. */
-	headers: Record<string, string | undefined>;
-	text: string;
-	nowMs: number;
+  status: number;
+  /** Lower-case names. */
+  headers: Record<string, string | undefined>;
+  text: string;
+  nowMs: number;
 }
 
 /** The face a dialect shows to a provider: we are the client. Pure. */
 export interface Outbound {
-	id: DialectId;
-	encode(call: Call): Encoded | Refusal;
-	decoder(call: Call): Decoder;
-	/** The events of a buffered answer, terminal event included. `body` is parsed JSON. */
-	decodeBody(body: unknown, call: Call): ChatEvent[];
-	decodeError(response: ErrorResponse): ProviderError;
+  id: DialectId;
+  encode(call: Call): Encoded | Refusal;
+  decoder(call: Call): Decoder;
+  /** The events of a buffered answer, terminal event included. `body` is parsed JSON. */
+  decodeBody(body: unknown, call: Call): ChatEvent[];
+  decodeError(response: ErrorResponse): ProviderError;
 }
 
 /** What the caller's side of an answer needs to know beyond the events. */
 export interface AnswerHead {
-	createdS: number;
-	/** Model name for the caller. */
-	model: string;
-	includeUsage: boolean;
-	/** Extra members for the `usage` object (cost), asked for when usage is rendered. */
-	usageExtras(): JsonObject | undefined;
+  createdS: number;
+  /** Model name for the caller. */
+  model: string;
+  includeUsage: boolean;
+  /** Extra members for the `usage` object (cost), asked for when usage is rendered. */
+  usageExtras(): JsonObject | undefined;
 }
 
 /** Renders events as the bytes of a stream. After an `error` event nothing follows, in particular no success marker. */
 export interface StreamRenderer {
-	push(events: ChatEvent[]): string;
+  push(events: ChatEvent[]): string;
 }
 
 /** An error as the caller sees it; the HTTP status is decided with the kind (see retry.ts). */
 export interface CallerError {
-	status: number;
-	message: string;
-	type: string;
-	code: string | null;
-	param: string | null;
-	metadata?: JsonObject;
+  status: number;
+  message: string;
+  type: string;
+  code: string | null;
+  param: string | null;
+  metadata?: JsonObject;
 }
 
 /** The face a dialect shows to a caller: we are the server. Pure. */
 export interface Inbound {
-	id: DialectId;
-	/** `body` is parsed JSON. Unknown keys are kept. `header` reads a request header by lower-case name. */
-	parse(
-		body: unknown,
-		header: (name: string) => string | undefined,
-	): ChatRequest | Refusal;
-	renderer(head: AnswerHead): StreamRenderer;
-	renderBody(answer: ChatAnswer, head: AnswerHead): JsonObject;
-	renderError(error: CallerError): JsonObject;
-	/** The in-band error of a stream that has begun, as bytes of the stream. */
-	renderStreamError(error: CallerError): string;
+  id: DialectId;
+  /** `body` is parsed JSON. Unknown keys are kept. `header` reads a request header by lower-case name. */
+  parse(body: unknown, header: (name: string) => string | undefined): ChatRequest | Refusal;
+  renderer(head: AnswerHead): StreamRenderer;
+  renderBody(answer: ChatAnswer, head: AnswerHead): JsonObject;
+  renderError(error: CallerError): JsonObject;
+  /** The in-band error of a stream that has begun, as bytes of the stream. */
+  renderStreamError(error: CallerError): string;
 }
 
 export type Modality = "text" | "image" | "audio" | "video" | "file";
 
 /** What the catalogue knows of one model at one provider. Absent = unknown. */
 export interface ModelEntry {
-	id: string;
-	name?: string;
-	contextTokens?: number;
-	maxOutputTokens?: number;
-	input?: Modality[];
-	output?: Modality[];
-	tools?: boolean;
-	reasoning?: boolean;
-	structuredOutputs?: boolean;
-	/** Capability flags of the model at this provider; each dialect names those it reads. */
-	features?: JsonObject;
-	rates?: Rates;
-	/** Where the price comes from and the day it was taken: `genai-prices@0.1.8 2026-11-24`, `overrides`. */
-	priceSource?: string;
-	/** Where limits and capabilities come from. */
-	limitsSource?: string;
+  id: string;
+  name?: string;
+  contextTokens?: number;
+  maxOutputTokens?: number;
+  input?: Modality[];
+  output?: Modality[];
+  tools?: boolean;
+  reasoning?: boolean;
+  structuredOutputs?: boolean;
+  /** Capability flags of the model at this provider; each dialect names those it reads. */
+  features?: JsonObject;
+  rates?: Rates;
+  /** Where the price comes from and the day it was taken: `genai-prices@0.1.8 2026-11-24`, `overrides`. */
+  priceSource?: string;
+  /** Where limits and capabilities come from. */
+  limitsSource?: string;
+  /** The row of the price source that covers this model, when that row carries another id. */
+  pricedAs?: string;
+  /** What the fields cannot say: other prices by time of day, announced changes, things billed apart, roundings. */
+  note?: string;
 }
 
 /** Text that must never be shown: it prints, serialises and inspects as `[secret]`. */
 export class Secret {
-	readonly #value: string;
-	constructor(value: string) {
-		this.#value = value;
-	}
-	reveal(): string {
-		return this.#value;
-	}
-	toString(): string {
-		return "[secret]";
-	}
-	toJSON(): string {
-		return "[secret]";
-	}
-	[Symbol.for("nodejs.util.inspect.custom")](): string {
-		return "[secret]";
-	}
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  reveal(): string {
+    return this.#value;
+  }
+  toString(): string {
+    return "[secret]";
+  }
+  toJSON(): string {
+    return "[secret]";
+  }
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return "[secret]";
+  }
 }
 
 /** An identity that answers requests; one small file each in providers/. */
 export interface Provider {
-	id: string;
-	name: string;
-	/** Vendor page of the API. */
-	docs: string;
-	/** Absent for providers whose address only the operator knows. `${NAME}` is filled from the environment. */
-	baseUrl?: string;
-	/** Environment variables that override `baseUrl`, first set wins. */
-	baseUrlEnv: string[];
-	/** Environment variables that may hold the key, first set wins. */
-	keyEnv: string[];
-	/** What turns the provider on: its key, or (local servers) its URL. */
-	enabledBy: "key" | "url";
-	dialect: Outbound;
-	/** Credential headers for a key. */
-	authorize(key: string): Record<string, string>;
-	/** Headers sent with every call. */
-	headers?: Record<string, string>;
-	/** Catalogue section that lists its models; default: its own id. */
-	catalog?: string;
-	/** `openai` for the simulated OpenAI: names under `openai/` go here while `openai` itself is not enabled. */
-	standsInFor?: string;
+  id: string;
+  name: string;
+  /** Vendor page of the API. */
+  docs: string;
+  /** Absent for providers whose address only the operator knows. `${NAME}` is filled from the environment. */
+  baseUrl?: string;
+  /** Environment variables that override `baseUrl`, first set wins. */
+  baseUrlEnv: string[];
+  /** Environment variables that may hold the key, first set wins. */
+  keyEnv: string[];
+  /** What turns the provider on: its key, or (local servers) its URL. */
+  enabledBy: "key" | "url";
+  dialect: Outbound;
+  /** Credential headers for a key. */
+  authorize(key: string): Record<string, string>;
+  /** Headers sent with every call. */
+  headers?: Record<string, string>;
+  /** Catalogue section that lists its models; default: its own id. */
+  catalog?: string;
+  /** `openai` for the simulated OpenAI: names under `openai/` go here while `openai` itself is not enabled. */
+  standsInFor?: string;
 }
 
 /** A provider with everything the operator must supply: ready to be called. */
 export interface EnabledProvider extends Provider {
-	baseUrl: string;
-	key: Secret | undefined;
-	/** By model id. */
-	models: ReadonlyMap<string, ModelEntry>;
+  baseUrl: string;
+  key: Secret | undefined;
+  /** By model id. */
+  models: ReadonlyMap<string, ModelEntry>;
 }
 
 /** A provider and a model of it: what others call a deployment. `entry` is absent when the catalogue does not know it. */
 export interface Target {
-	provider: EnabledProvider;
-	model: string;
-	entry: ModelEntry | undefined;
+  provider: EnabledProvider;
+  model: string;
+  entry: ModelEntry | undefined;
 }
 
 /** `provider/model`, the name of a target in rules, ledger and headers. */
 export function targetName(target: Target): string {
-	return `${target.provider.id}/${target.model}`;
+  return `${target.provider.id}/${target.model}`;
 }

@@ -3,7 +3,7 @@ import type { Frame } from "./dialect.ts";
 
 /** A frame with the exact bytes it was made of (blank line included), so that a relay can pass them on untouched. */
 export interface RawFrame extends Frame {
-	raw: Uint8Array;
+  raw: Uint8Array;
 }
 
 const LF = 10;
@@ -16,93 +16,85 @@ const EMPTY = Buffer.alloc(0);
  * event exceeds `maxFrameBytes`: the caller's buffer must stay bounded.
  */
 export class SseParser {
-	#pending: Buffer = EMPTY;
-	/** Bytes of `#pending` already searched for the end of an event. */
-	#scanned = 0;
-	readonly #maxFrameBytes: number;
+  #pending: Buffer = EMPTY;
+  /** Bytes of `#pending` already searched for the end of an event. */
+  #scanned = 0;
+  readonly #maxFrameBytes: number;
 
-	constructor(maxFrameBytes: number) {
-		this.#maxFrameBytes = maxFrameBytes;
-	}
+  constructor(maxFrameBytes: number) {
+    this.#maxFrameBytes = maxFrameBytes;
+  }
 
-	push(chunk: Uint8Array): RawFrame[] {
-		const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-		this.#pending =
-			this.#pending.length === 0
-				? bytes
-				: Buffer.concat([this.#pending, bytes]);
-		const frames: RawFrame[] = [];
-		let start = 0;
-		for (;;) {
-			const end = endOfEvent(this.#pending, Math.max(start, this.#scanned));
-			if (end === -1) break;
-			frames.push(toFrame(this.#pending.subarray(start, end)));
-			start = end;
-			this.#scanned = end;
-		}
-		this.#pending = start === 0 ? this.#pending : this.#pending.subarray(start);
-		// The last three bytes may be the first part of a blank line.
-		this.#scanned = Math.max(0, this.#pending.length - 3);
-		if (this.#pending.length > this.#maxFrameBytes)
-			throw new FrameTooLarge(this.#maxFrameBytes);
-		return frames;
-	}
+  push(chunk: Uint8Array): RawFrame[] {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
+    const frames: RawFrame[] = [];
+    let start = 0;
+    for (;;) {
+      const end = endOfEvent(this.#pending, Math.max(start, this.#scanned));
+      if (end === -1) break;
+      frames.push(toFrame(this.#pending.subarray(start, end)));
+      start = end;
+      this.#scanned = end;
+    }
+    this.#pending = start === 0 ? this.#pending : this.#pending.subarray(start);
+    // The last three bytes may be the first part of a blank line.
+    this.#scanned = Math.max(0, this.#pending.length - 3);
+    if (this.#pending.length > this.#maxFrameBytes) throw new FrameTooLarge(this.#maxFrameBytes);
+    return frames;
+  }
 
-	/** What is left at the end of the bytes: a last event without its blank line, or `rest` that is not an event. */
-	end(): { frames: RawFrame[]; rest: string } {
-		const left = this.#pending;
-		this.#pending = EMPTY;
-		this.#scanned = 0;
-		if (left.length === 0) return { frames: [], rest: "" };
-		const frame = toFrame(left);
-		if (frame.data !== "") return { frames: [frame], rest: "" };
-		return { frames: [], rest: left.toString("utf8") };
-	}
+  /** What is left at the end of the bytes: a last event without its blank line, or `rest` that is not an event. */
+  end(): { frames: RawFrame[]; rest: string } {
+    const left = this.#pending;
+    this.#pending = EMPTY;
+    this.#scanned = 0;
+    if (left.length === 0) return { frames: [], rest: "" };
+    const frame = toFrame(left);
+    if (frame.data !== "") return { frames: [frame], rest: "" };
+    return { frames: [], rest: left.toString("utf8") };
+  }
 }
 
 export class FrameTooLarge extends Error {
-	constructor(maxBytes: number) {
-		super(`one event of the stream is larger than ${maxBytes} bytes`);
-	}
+  constructor(maxBytes: number) {
+    super(`one event of the stream is larger than ${maxBytes} bytes`);
+  }
 }
 
 /** Index just after the first blank line at or after `from`, or -1. The search starts early enough to see line ends
  *  that straddle `from`. A CR at the very end waits for its LF. */
 function endOfEvent(bytes: Buffer, from: number): number {
-	for (let at = from; at < bytes.length; at += 1) {
-		const byte = bytes[at];
-		if (byte !== LF && byte !== CR) continue;
-		const lineEnd = byte === CR && bytes[at + 1] === LF ? at + 2 : at + 1;
-		const next = bytes[lineEnd];
-		if (next === LF) return lineEnd + 1;
-		if (next === CR) {
-			if (lineEnd + 1 >= bytes.length) return -1;
-			return bytes[lineEnd + 1] === LF ? lineEnd + 2 : lineEnd + 1;
-		}
-		at = lineEnd - 1;
-	}
-	return -1;
+  for (let at = from; at < bytes.length; at += 1) {
+    const byte = bytes[at];
+    if (byte !== LF && byte !== CR) continue;
+    const lineEnd = byte === CR && bytes[at + 1] === LF ? at + 2 : at + 1;
+    const next = bytes[lineEnd];
+    if (next === LF) return lineEnd + 1;
+    if (next === CR) {
+      if (lineEnd + 1 >= bytes.length) return -1;
+      return bytes[lineEnd + 1] === LF ? lineEnd + 2 : lineEnd + 1;
+    }
+    at = lineEnd - 1;
+  }
+  return -1;
 }
 
 function toFrame(raw: Buffer): RawFrame {
-	const text = raw.toString("utf8");
-	// The common shape, `data: {…}\n\n`, needs no splitting.
-	if (
-		text.startsWith("data: ") &&
-		text.endsWith("\n\n") &&
-		text.indexOf("\n") === text.length - 2
-	) {
-		return { event: undefined, data: text.slice(6, -2), raw };
-	}
-	let event: string | undefined;
-	const data: string[] = [];
-	for (const line of text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/)) {
-		const colon = line.indexOf(":");
-		if (colon <= 0) continue;
-		const field = line.slice(0, colon);
-		const value = line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
-		if (field === "data") data.push(value);
-		else if (field === "event") event = value;
-	}
-	return { event, data: data.join("\n"), raw };
+  const text = raw.toString("utf8");
+  // The common shape, `data: {…}\n\n`, needs no splitting.
+  if (text.startsWith("data: ") && text.endsWith("\n\n") && text.indexOf("\n") === text.length - 2) {
+    return { event: undefined, data: text.slice(6, -2), raw };
+  }
+  let event: string | undefined;
+  const data: string[] = [];
+  for (const line of text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/)) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) continue;
+    const field = line.slice(0, colon);
+    const value = line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+    if (field === "data") data.push(value);
+    else if (field === "event") event = value;
+  }
+  return { event, data: data.join("\n"), raw };
 }

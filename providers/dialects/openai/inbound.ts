@@ -1,0 +1,191 @@
+// OpenAI Chat Completions as a server of callers: the body they send, and answers and errors in the shape SDKs expect.
+import { z } from "zod";
+import type { ChatAnswer, ChatBody, ChatChoice, ChatRequest, JsonObject, Usage } from "../../../src/chat.ts";
+import type { AnswerHead, CallerError, Inbound, Refusal } from "../../../src/dialect.ts";
+import { isObject } from "../../../src/json.ts";
+import { chunkRenderer } from "./render.ts";
+
+export const openaiChatInbound: Inbound = {
+  id: "openai-chat",
+  parse,
+  renderer: chunkRenderer,
+  renderBody,
+  renderError,
+  renderStreamError: (error) => `data: ${JSON.stringify(renderError(error))}\n\n`,
+};
+
+const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
+
+/** Names only what the router and the dialects rely on; everything else goes through unseen. */
+const BODY = z.looseObject({
+  model: z.string().min(1),
+  messages: z
+    .array(
+      z.looseObject({
+        role: z.enum(ROLES),
+        content: z.union([z.string(), z.array(z.looseObject({ type: z.string() }))]).nullish(),
+        tool_calls: z.array(z.looseObject({})).nullish(),
+        tool_call_id: z.string().optional(),
+      }),
+    )
+    .min(1),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  tools: z
+    .array(
+      z.looseObject({
+        type: z.string(),
+        function: z.looseObject({ name: z.string() }).optional(),
+      }),
+    )
+    .nullish(),
+  max_tokens: z.int().nullish(),
+  max_completion_tokens: z.int().nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  n: z.int().min(1).max(128).nullish(),
+});
+
+function parse(body: unknown, header: (name: string) => string | undefined): ChatRequest | Refusal {
+  if (!isObject(body)) {
+    return refusal("The request body must be a JSON object.", undefined, "invalid_type");
+  }
+  const checked = BODY.safeParse(body);
+  if (!checked.success) return toRefusal(checked.error.issues[0]!, body);
+  const usage = isObject(body.usage) ? body.usage : undefined;
+  return {
+    dialect: "openai-chat",
+    // The caller's own object, not zod's copy: key order and unknown keys must reach the provider untouched.
+    body: body as ChatBody,
+    stream: checked.data.stream === true,
+    includeUsage: checked.data.stream_options?.include_usage === true || usage?.include === true,
+    includeCost: usage?.include === true,
+    strict: header("x-signalbox-strict") === "true",
+  };
+}
+
+/** OpenAI's own wording and codes, so that code written against them keeps working. */
+function toRefusal(issue: z.core.$ZodIssue, body: JsonObject): Refusal {
+  const param = paramOf(issue.path);
+  const found = issue.path.reduce<unknown>((value, key) => (value as JsonObject | undefined)?.[key as string], body);
+  if (found === undefined) {
+    return refusal(`Missing required parameter: '${param}'.`, param, "missing_required_parameter");
+  }
+  if (issue.code === "too_small" && Array.isArray(found)) {
+    return refusal(`Invalid '${param}': empty array. Expected at least one element.`, param, "empty_array");
+  }
+  if (issue.code === "invalid_value") {
+    const accepted = issue.values.map((value) => `'${String(value)}'`).join(", ");
+    return refusal(`Invalid value: '${String(found)}' at '${param}'. Supported values are: ${accepted}.`, param);
+  }
+  if (issue.code === "too_small" || issue.code === "too_big") {
+    const bound = issue.code === "too_small" ? `>= ${issue.minimum}` : `<= ${issue.maximum}`;
+    return refusal(`Invalid '${param}': found ${JSON.stringify(found)}, expected a value ${bound}.`, param);
+  }
+  const expected = issue.code === "invalid_type" ? issue.expected : "a string or an array of parts";
+  const message = `Invalid type for '${param}': expected ${expected}, but got ${typeName(found)} instead.`;
+  return refusal(message, param, "invalid_type");
+}
+
+function refusal(message: string, param: string | undefined, code = "invalid_value"): Refusal {
+  return {
+    kind: "refusal",
+    error: { kind: "invalid_request", message, param, code },
+  };
+}
+
+function paramOf(path: PropertyKey[]): string {
+  return path
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
+    .join("")
+    .replace(/^\./, "");
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}
+
+function renderBody(answer: ChatAnswer, head: AnswerHead): JsonObject {
+  const body: JsonObject = {
+    id: answer.id,
+    object: "chat.completion",
+    created: head.createdS,
+    model: head.model,
+    choices: answer.choices.map(renderChoice),
+  };
+  if (answer.usage !== undefined) body.usage = { ...renderUsage(answer.usage), ...head.usageExtras() };
+  return body;
+}
+
+function renderChoice(choice: ChatChoice): JsonObject {
+  const hasCalls = choice.toolCalls.length > 0;
+  const message: JsonObject = {
+    role: "assistant",
+    content: choice.text !== "" || !hasCalls ? choice.text : null,
+    refusal: choice.refusal === "" ? null : choice.refusal,
+  };
+  if (choice.reasoning !== "") message.reasoning_content = choice.reasoning;
+  if (choice.reasoningDetails.length > 0) message.reasoning_details = choice.reasoningDetails;
+  if (hasCalls) {
+    message.tool_calls = choice.toolCalls.map(({ id, name, argumentsText, extra }) => ({
+      id,
+      type: "function",
+      function: {
+        name,
+        arguments: argumentsText === "" ? "{}" : argumentsText,
+      },
+      ...(extra === undefined ? {} : { extra_content: extra }),
+    }));
+  }
+  return {
+    index: choice.index,
+    message,
+    logprobs: null,
+    finish_reason: choice.finishReason ?? "stop",
+  };
+}
+
+/** OpenAI's usage object: details only where the provider told them. */
+export function renderUsage(usage: Usage): JsonObject {
+  const input = usage.inputTokens ?? 0;
+  const output = usage.outputTokens ?? 0;
+  const writes = sumOfTold(usage.cacheWriteTokens, usage.cacheWrite1hTokens);
+  const promptDetails = told({
+    cached_tokens: usage.cacheReadTokens,
+    cache_write_tokens: writes,
+    audio_tokens: usage.audioInputTokens,
+  });
+  const completionDetails = told({
+    reasoning_tokens: usage.reasoningTokens,
+    audio_tokens: usage.audioOutputTokens,
+  });
+  return {
+    prompt_tokens: input,
+    completion_tokens: output,
+    total_tokens: input + output,
+    ...(promptDetails === undefined ? {} : { prompt_tokens_details: promptDetails }),
+    ...(completionDetails === undefined ? {} : { completion_tokens_details: completionDetails }),
+  };
+}
+
+function told(fields: Record<string, number | undefined>): JsonObject | undefined {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+function sumOfTold(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
+}
+
+function renderError({ message, type, code, param, metadata }: CallerError): JsonObject {
+  return {
+    error: {
+      message,
+      type,
+      param,
+      code,
+      ...(metadata === undefined ? {} : { metadata }),
+    },
+  };
+}

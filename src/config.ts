@@ -1,0 +1,310 @@
+// Everything an operator can set: signalbox.yaml, the environment and the command line, checked and merged.
+import { existsSync, readFileSync } from "node:fs";
+import { z } from "zod";
+import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
+import { microUsd, sizeBytes, tokenCount } from "./units.ts";
+import { type Checked, type FileError, readYaml } from "./yaml.ts";
+
+export type Environment = Record<string, string | undefined>;
+
+/** The command line, already parsed; each wins over its `SIGNALBOX_…` variable, which wins over the file. */
+export interface Flags {
+  port?: string | undefined;
+  host?: string | undefined;
+  config?: string | undefined;
+  rules?: string | undefined;
+  data?: string | undefined;
+}
+
+export interface Config {
+  host: string;
+  port: number;
+  maxBodyBytes: number;
+  dataDir: string;
+  /** `undefined`: nothing was said; ./routing-rules where it exists, else the rules that ship with the package. */
+  rulesDir: string | undefined;
+  /** Protects the API when set. */
+  apiKey: Secret | undefined;
+  providers: Map<string, EnabledProvider>;
+  /** Every provider that could be enabled and is not, with what it takes. */
+  disabled: Map<string, string>;
+  /** No real provider has a key: the built-in simulated ones answer. */
+  simulated: boolean;
+}
+
+export interface ConfigInputs {
+  flags: Flags;
+  env: Environment;
+  known: readonly Provider[];
+  dialects: Readonly<Record<string, Outbound>>;
+  catalog: (section: string) => ReadonlyMap<string, ModelEntry>;
+}
+
+const PRICE = z.strictObject({
+  input: microUsd,
+  output: microUsd,
+  cache_read: microUsd.optional(),
+  cache_write: microUsd.optional(),
+  cache_write_1h: microUsd.optional(),
+});
+
+const MODEL = z.strictObject({
+  id: z.string().min(1),
+  context: tokenCount.optional(),
+  max_output: tokenCount.optional(),
+  price: PRICE.optional(),
+});
+
+const PROVIDER = z.strictObject({
+  enabled: z.boolean().optional(),
+  api_key: z.string().optional(),
+  base_url: z.string().optional(),
+  dialect: z.string().optional(),
+  models: z.array(MODEL).optional(),
+});
+type ProviderSettings = z.output<typeof PROVIDER>;
+
+const FILE = z.strictObject({
+  server: z
+    .strictObject({
+      host: z.string().optional(),
+      port: z.int().min(0).max(65_535).optional(),
+      max_body: sizeBytes.optional(),
+    })
+    .prefault({}),
+  data: z.string().optional(),
+  rules: z.string().optional(),
+  providers: z.record(z.string(), PROVIDER).prefault({}),
+});
+
+const DEFAULT_FILE = "signalbox.yaml";
+
+/** Reads and checks everything. The file may be absent, unless it was named. */
+export function loadConfig(inputs: ConfigInputs): Config | { errors: FileError[] } {
+  const { flags, env } = inputs;
+  const named = flags.config ?? env.SIGNALBOX_CONFIG;
+  const file = named ?? DEFAULT_FILE;
+  if (named !== undefined && !existsSync(named)) {
+    return { errors: [{ file, line: 1, column: 1, message: "this file does not exist" }] };
+  }
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  return buildConfig(inputs, { file, text });
+}
+
+/** The same without the file system. */
+export function buildConfig(
+  inputs: ConfigInputs,
+  source: { file: string; text: string },
+): Config | { errors: FileError[] } {
+  const { flags, env } = inputs;
+  const read = readYaml(source, FILE);
+  if ("errors" in read) return read;
+  const errors: FileError[] = [];
+  const providers = enableProviders(inputs, read, errors);
+  const settings = read.value;
+  const port = parsePort(flags.port ?? env.SIGNALBOX_PORT, settings.server.port ?? 8787);
+  if (port === undefined) {
+    const found = flags.port ?? env.SIGNALBOX_PORT;
+    errors.push({ file: "--port", line: 1, column: 1, message: `expected a port from 0 to 65535; found "${found}".` });
+  }
+  if (errors.length > 0) return { errors };
+  const config: Config = {
+    host: flags.host ?? env.SIGNALBOX_HOST ?? settings.server.host ?? "127.0.0.1",
+    port: port ?? 0,
+    maxBodyBytes: settings.server.max_body ?? 32 * 1024 ** 2,
+    dataDir: flags.data ?? env.SIGNALBOX_DATA ?? settings.data ?? "./data",
+    rulesDir: flags.rules ?? env.SIGNALBOX_RULES ?? settings.rules,
+    apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
+    ...providers,
+  };
+  const isExposed = config.apiKey === undefined && !isLoopback(config.host);
+  if (!isExposed) return config;
+  const message =
+    `refusing to listen on ${config.host} without a key: anyone who reaches it could spend your money. ` +
+    "Set SIGNALBOX_API_KEY, or listen on 127.0.0.1.";
+  return {
+    errors: [
+      settings.server.host === undefined ? onCommandLine("--host", message) : read.at(["server", "host"], message),
+    ],
+  };
+}
+
+function onCommandLine(flag: string, message: string): FileError {
+  return { file: flag, line: 1, column: 1, message };
+}
+
+function parsePort(given: string | undefined, fallback: number): number | undefined {
+  if (given === undefined) return fallback;
+  const port = /^\d+$/.test(given) ? Number(given) : -1;
+  return port >= 0 && port <= 65_535 ? port : undefined;
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+type FileSettings = z.output<typeof FILE>;
+
+function enableProviders(inputs: ConfigInputs, read: Checked<FileSettings>, errors: FileError[]) {
+  const settings = read.value.providers;
+  const providers = new Map<string, EnabledProvider>();
+  const disabled = new Map<string, string>();
+  const custom = Object.keys(settings).filter((id) => !inputs.known.some((provider) => provider.id === id));
+  const all = [...inputs.known, ...custom.flatMap((id) => customProvider(inputs, id, read, errors))];
+  for (const provider of all.filter((candidate) => candidate.standsInFor === undefined)) {
+    const enabled = enable(inputs, provider, settings[provider.id], read, errors);
+    if (typeof enabled === "string") disabled.set(provider.id, enabled);
+    else if (enabled !== undefined) providers.set(provider.id, enabled);
+  }
+  const simulated = providers.size === 0;
+  for (const provider of all.filter((candidate) => candidate.standsInFor !== undefined)) {
+    const wanted = settings[provider.id]?.enabled ?? simulated;
+    const models = inputs.catalog(provider.catalog ?? provider.id);
+    if (wanted)
+      providers.set(provider.id, {
+        ...provider,
+        baseUrl: provider.baseUrl ?? "",
+        key: new Secret("simulated"),
+        models,
+      });
+  }
+  return { providers, disabled, simulated };
+}
+
+/** A provider of the operator's own: it needs a dialect and an address. */
+function customProvider(
+  inputs: ConfigInputs,
+  id: string,
+  read: Checked<FileSettings>,
+  errors: FileError[],
+): Provider[] {
+  const settings = read.value.providers[id] ?? {};
+  const dialect = settings.dialect === undefined ? undefined : inputs.dialects[settings.dialect];
+  const accepted = Object.keys(inputs.dialects).join(", ");
+  if (dialect === undefined || settings.base_url === undefined) {
+    const found = settings.dialect === undefined ? "none" : `"${settings.dialect}"`;
+    const message =
+      dialect === undefined
+        ? `providers.${id}: "${id}" is not a built-in provider, so it needs a dialect (one of ${accepted}); found ${found}.`
+        : `providers.${id}: "${id}" is not a built-in provider, so it needs a base_url.`;
+    errors.push(read.at(["providers", id], message));
+    return [];
+  }
+  const authorize = inputs.known.find((provider) => provider.dialect.id === dialect.id)?.authorize ?? bearer;
+  return [
+    {
+      id,
+      name: id,
+      docs: "",
+      baseUrlEnv: [],
+      keyEnv: [],
+      enabledBy: "url",
+      dialect,
+      authorize,
+      baseUrl: settings.base_url,
+    },
+  ];
+}
+
+function bearer(key: string): Record<string, string> {
+  return { authorization: `Bearer ${key}` };
+}
+
+/** The enabled provider, a sentence saying what it lacks, or `undefined` after reporting an error. */
+function enable(
+  inputs: ConfigInputs,
+  provider: Provider,
+  settings: ProviderSettings | undefined,
+  read: Checked<FileSettings>,
+  errors: FileError[],
+): EnabledProvider | string | undefined {
+  if (settings?.enabled === false) return "it is switched off in signalbox.yaml";
+  const fill = (field: "api_key" | "base_url") => {
+    const filled = interpolate(settings?.[field], inputs.env);
+    if (filled === undefined || "value" in filled) return filled?.value;
+    const message = `providers.${provider.id}.${field}: the environment variable ${filled.missing} is not set.`;
+    errors.push(read.at(["providers", provider.id, field], message));
+    return undefined;
+  };
+  const errorsBefore = errors.length;
+  const key = fill("api_key") ?? firstSet(inputs.env, provider.keyEnv);
+  const ownUrl = fill("base_url") ?? firstSet(inputs.env, provider.baseUrlEnv);
+  if (errors.length > errorsBefore) return undefined;
+  const isOn =
+    provider.enabledBy === "key" ? key !== undefined : ownUrl !== undefined || settings?.base_url !== undefined;
+  if (!isOn) {
+    if (settings?.enabled !== true)
+      return `set ${[...(provider.enabledBy === "key" ? provider.keyEnv : provider.baseUrlEnv)].join(" or ")}`;
+    const message = `providers.${provider.id}: enabled, but it has no ${provider.enabledBy === "key" ? `key (${provider.keyEnv.join(" or ")})` : `address (${provider.baseUrlEnv.join(" or ")})`}.`;
+    errors.push(read.at(["providers", provider.id], message));
+    return undefined;
+  }
+  const address = addressOf(provider, ownUrl, inputs.env);
+  if ("lack" in address) {
+    // A stray key variable must not keep the router from starting; a provider that was configured by hand must.
+    if (settings === undefined) return address.lack;
+    errors.push(read.at(["providers", provider.id, "base_url"], `providers.${provider.id}: ${address.lack}.`));
+    return undefined;
+  }
+  const models = withOwnModels(inputs.catalog(provider.catalog ?? provider.id), settings?.models);
+  return { ...provider, baseUrl: address.url, key: key === undefined ? undefined : new Secret(key), models };
+}
+
+/** `${NAME}` and `${NAME:-default}` filled from the environment. */
+function interpolate(text: string | undefined, env: Environment): { value: string } | { missing: string } | undefined {
+  if (text === undefined) return undefined;
+  let missing: string | undefined;
+  const value = text.replaceAll(
+    /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
+    (_, name: string, fallback?: string) => {
+      const filled = env[name] || fallback;
+      if (filled === undefined) missing = name;
+      return filled ?? "";
+    },
+  );
+  return missing === undefined ? { value } : { missing };
+}
+
+function firstSet(env: Environment, names: string[]): string | undefined {
+  return names.map((name) => env[name]).find((value) => value !== undefined && value !== "");
+}
+
+/**
+ * The address to call. `OLLAMA_HOST=host:port` lacks a scheme: http is added; an address without a path gets the path of
+ * the built-in one (`http://gpu-1:8000` means `http://gpu-1:8000/v1`). A trailing slash is cut.
+ */
+function addressOf(
+  provider: Provider,
+  ownUrl: string | undefined,
+  env: Environment,
+): { url: string } | { lack: string } {
+  const filled = interpolate(ownUrl ?? provider.baseUrl, env);
+  if (filled === undefined) return { lack: `set ${provider.baseUrlEnv.join(" or ")} to its address` };
+  if ("missing" in filled) return { lack: `set ${[filled.missing, ...provider.baseUrlEnv].join(" or ")}` };
+  const url = URL.parse(/^https?:\/\//.test(filled.value) ? filled.value : `http://${filled.value}`);
+  if (url === null || url.username !== "" || url.password !== "") {
+    return { lack: `its address "${filled.value}" is not an http(s) URL without credentials` };
+  }
+  const ownPath = URL.parse(provider.baseUrl?.replaceAll("${", "") ?? "")?.pathname ?? "/";
+  if (url.pathname === "/") url.pathname = ownPath;
+  return { url: url.href.replace(/\/+$/, "") };
+}
+
+function withOwnModels(catalogue: ReadonlyMap<string, ModelEntry>, own: ProviderSettings["models"]) {
+  if (own === undefined) return catalogue;
+  const models = new Map(catalogue);
+  for (const { id, context, max_output, price } of own) {
+    const entry: ModelEntry = { ...models.get(id), id };
+    if (context !== undefined) entry.contextTokens = context;
+    if (max_output !== undefined) entry.maxOutputTokens = max_output;
+    if (price !== undefined) {
+      entry.rates = { input: price.input, output: price.output };
+      if (price.cache_read !== undefined) entry.rates.cacheRead = price.cache_read;
+      if (price.cache_write !== undefined) entry.rates.cacheWrite = price.cache_write;
+      if (price.cache_write_1h !== undefined) entry.rates.cacheWrite1h = price.cache_write_1h;
+      entry.priceSource = "signalbox.yaml";
+    }
+    models.set(id, entry);
+  }
+  return models;
+}

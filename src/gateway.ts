@@ -1,0 +1,204 @@
+// The loop: tries the candidates of a plan one after the other until one answers. Nobody else retries or falls back.
+import { type AttemptDeps, type AttemptResult, type Bill, callOnce, type Piece } from "./attempt.ts";
+import type { ChatEvent, ChatRequest, JsonObject, ProviderError } from "./chat.ts";
+import { type CallerError, type Target, targetName } from "./dialect.ts";
+import { backoffMs, toCallerError, verdict } from "./retry.ts";
+import { type Caller, type Plan, plan } from "./routing/plan.ts";
+import type { Snapshot } from "./routing/snapshot.ts";
+import { LedgerUnavailable } from "./store/ledger.ts";
+
+export interface GatewayDeps extends AttemptDeps {
+  snapshot(): Snapshot;
+  /** Uniform in [0, 1). */
+  draw(): number;
+  /** Resolves early when the signal aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface GatewayInput {
+  requestId: string;
+  receivedAtMs: number;
+  endpoint: string;
+  request: ChatRequest;
+  caller: Caller;
+  /** Aborted when the caller leaves. */
+  signal: AbortSignal;
+}
+
+interface Told {
+  decision: string;
+  /** Attempts that were made, the last one included. */
+  attempts: number;
+}
+
+export type Outcome =
+  | (Told & { kind: "failed"; error: CallerError; retryAfterMs: number | undefined })
+  | (Told & {
+      kind: "buffered";
+      target: Target;
+      warnings: string[];
+      relay: boolean;
+      events: ChatEvent[];
+      body: string;
+      bill: Bill;
+    })
+  | (Told & {
+      kind: "stream";
+      target: Target;
+      warnings: string[];
+      relay: boolean;
+      /** Must be consumed or returned. After an `error` event nothing follows. */
+      pieces: AsyncGenerator<Piece[], void, undefined>;
+      bill(): Bill;
+    });
+
+export interface Gateway {
+  run(input: GatewayInput): Promise<Outcome>;
+}
+
+export function createGateway(deps: GatewayDeps): Gateway {
+  return { run: (input) => run(deps, input) };
+}
+
+async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
+  const snapshot = deps.snapshot();
+  const planned = plan(snapshot, input.request, input.caller);
+  const row = { deps, input, snapshotId: snapshot.id, decision: planned.decision };
+  if (planned.kind === "denied") {
+    finish(row, { status: planned.error.status, attempts: 0, error: undefined, warnings: [] });
+    return { kind: "failed", error: planned.error, retryAfterMs: undefined, decision: planned.decision, attempts: 0 };
+  }
+  try {
+    return await tryCandidates(row, planned, snapshot.catalogVersion);
+  } catch (error) {
+    if (!(error instanceof LedgerUnavailable)) throw error;
+    const message = "The router cannot record calls at the moment, so it makes none.";
+    const caller = { status: 503, message, type: "server_error", code: "ledger_unavailable", param: null };
+    return { kind: "failed", error: caller, retryAfterMs: 5_000, decision: planned.decision, attempts: 0 };
+  }
+}
+
+interface RequestRow {
+  deps: GatewayDeps;
+  input: GatewayInput;
+  snapshotId: string;
+  decision: string;
+}
+
+interface Failure {
+  target: Target;
+  error: ProviderError;
+}
+
+async function tryCandidates(row: RequestRow, planned: Plan, catalogVersion: string): Promise<Outcome> {
+  const { deps, input } = row;
+  const deadlineMs = deps.nowMs() + planned.totalMs;
+  const failures: Failure[] = [];
+  let attempts = 0;
+  let onTarget = 0;
+  for (let at = 0; ; ) {
+    const target = planned.candidates[at] as Target;
+    const msLeft = deadlineMs - deps.nowMs();
+    const number = attempts + 1;
+    const result = await callOnce(deps, {
+      requestId: input.requestId,
+      number,
+      request: input.request,
+      target,
+      catalogVersion,
+      signal: input.signal,
+      clocks: { firstByteMs: planned.firstByteMs, idleMs: planned.idleMs, totalMs: Math.max(1, msLeft) },
+      onStreamEnd: (error) => finish(row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
+    });
+    if (result.kind !== "refused") {
+      attempts = number;
+      onTarget += 1;
+    }
+    if (result.kind === "buffered" || result.kind === "stream") return answered(row, target, attempts, result);
+    failures.push({ target, error: result.error });
+    const nextAt = nextCandidate(planned, at, result.error);
+    const timeLeft = deadlineMs - deps.nowMs();
+    const isSpent = attempts >= planned.maxAttempts || timeLeft <= 0 || input.signal.aborted;
+    const next = isSpent
+      ? "stop"
+      : verdict(result.error, { onTarget, hasNext: nextAt !== undefined, msLeft: timeLeft });
+    if (next === "stop") return failed(row, attempts, failures);
+    if (next === "next") {
+      at = nextAt as number;
+      onTarget = 0;
+    } else {
+      await deps.sleep(Math.min(backoffMs(onTarget, result.error, deps.draw()), timeLeft), input.signal);
+    }
+  }
+}
+
+/** A request that was too long for this window only goes on to a window known to be larger. */
+function nextCandidate(planned: Plan, at: number, error: ProviderError): number | undefined {
+  const later = planned.candidates.keys().filter((index) => index > at);
+  if (error.kind !== "context_length") return later.next().value;
+  const windowTokens = planned.candidates[at]?.entry?.contextTokens ?? Number.POSITIVE_INFINITY;
+  return later.find((index) => (planned.candidates[index]?.entry?.contextTokens ?? 0) > windowTokens);
+}
+
+type Answered = Extract<AttemptResult, { kind: "buffered" | "stream" }>;
+
+function answered(row: RequestRow, target: Target, attempts: number, result: Answered): Outcome {
+  const { encoded, ...answer } = result;
+  const { warnings, relay } = encoded;
+  if (result.kind === "buffered") finish(row, { status: 200, attempts, error: undefined, warnings });
+  return { ...answer, target, attempts, warnings, relay, decision: row.decision };
+}
+
+function warningsOf(result: AttemptResult): string[] {
+  return "encoded" in result ? result.encoded.warnings : [];
+}
+
+function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome {
+  const last = failures.at(-1) as Failure;
+  const error = toCallerError(last.error);
+  error.metadata = metadataOf(last, failures);
+  finish(row, { status: error.status, attempts, error: last.error, warnings: [] });
+  const waits = failures.map((failure) => failure.error.retryAfterMs).filter((ms) => ms !== undefined);
+  const retryAfterMs = waits.length === 0 ? undefined : Math.min(...waits);
+  return { kind: "failed", error, retryAfterMs, decision: row.decision, attempts };
+}
+
+/** OpenRouter's names: what the provider said, and what the attempts before it ended with. */
+function metadataOf(last: Failure, failures: Failure[]): JsonObject {
+  const metadata: JsonObject = { error_type: last.error.kind, provider: last.target.provider.id };
+  if (last.error.status !== undefined) metadata.provider_status = last.error.status;
+  const previous = failures.slice(0, -1).map(({ target, error }) => ({
+    provider: target.provider.id,
+    target: targetName(target),
+    code: error.kind,
+    status: error.status ?? null,
+  }));
+  if (previous.length > 0) metadata.previous_errors = previous;
+  return metadata;
+}
+
+interface Finish {
+  status: number;
+  attempts: number;
+  error: ProviderError | undefined;
+  warnings: string[];
+}
+
+function finish(row: RequestRow, { status, attempts, error, warnings }: Finish): void {
+  const { deps, input } = row;
+  deps.ledger.finishRequest({
+    requestId: input.requestId,
+    receivedAtMs: input.receivedAtMs,
+    endedAtMs: deps.nowMs(),
+    key: input.caller.key,
+    endpoint: input.endpoint,
+    modelRequested: input.request.body.model.slice(0, 200),
+    stream: input.request.stream,
+    status: error?.kind === "cancelled" ? 499 : status,
+    errorKind: error?.kind,
+    attempts,
+    decision: row.decision,
+    snapshotId: row.snapshotId,
+    warnings,
+  });
+}

@@ -1,0 +1,101 @@
+// What a request is routed by: rules, providers and catalogue, immutable, under one version id.
+import { createHash } from "node:crypto";
+import type { EnabledProvider, Target } from "../dialect.ts";
+import type { RuleSet } from "./rules.ts";
+
+export interface Snapshot {
+  /** Changes when anything a decision depends on changes; stored with every request. */
+  id: string;
+  rules: RuleSet;
+  providers: ReadonlyMap<string, EnabledProvider>;
+  /** Providers that exist but are not enabled, with what it takes. */
+  disabled: ReadonlyMap<string, string>;
+  catalogVersion: string;
+  /** Enabled providers by bare model id, in the order of `providers`. */
+  byModel: ReadonlyMap<string, readonly EnabledProvider[]>;
+  /** Simulated providers by the id they stand in for. */
+  standIns: ReadonlyMap<string, EnabledProvider>;
+}
+
+export interface SnapshotParts {
+  rules: RuleSet;
+  /** The text the rules came from: part of the id. */
+  rulesText: string;
+  providers: ReadonlyMap<string, EnabledProvider>;
+  disabled: ReadonlyMap<string, string>;
+  catalogVersion: string;
+}
+
+export function buildSnapshot({ rulesText, ...parts }: SnapshotParts): Snapshot {
+  const byModel = new Map<string, EnabledProvider[]>();
+  const standIns = new Map<string, EnabledProvider>();
+  for (const provider of parts.providers.values()) {
+    if (provider.standsInFor !== undefined) standIns.set(provider.standsInFor, provider);
+    for (const id of provider.models.keys()) {
+      const serving = byModel.get(id);
+      if (serving === undefined) byModel.set(id, [provider]);
+      else serving.push(provider);
+    }
+  }
+  const addresses = [...parts.providers.values()].map(({ id, baseUrl }) => `${id} ${baseUrl}`);
+  const text = JSON.stringify([rulesText, addresses, parts.catalogVersion]);
+  return { ...parts, id: createHash("sha256").update(text).digest("hex").slice(0, 12), byModel, standIns };
+}
+
+/** A target that was named but cannot be used, and why. */
+export interface Exclusion {
+  target: string;
+  reason: string;
+}
+
+export interface Resolved {
+  targets: Target[];
+  excluded: Exclusion[];
+}
+
+/**
+ * The targets behind a name: an alias (its targets in order), `provider/model`, or a bare model (every enabled provider
+ * that serves it). Names nobody knows give neither targets nor exclusions.
+ */
+export function resolve(snapshot: Snapshot, name: string): Resolved {
+  const resolved: Resolved = { targets: [], excluded: [] };
+  resolveInto(snapshot, name, resolved, new Set());
+  return resolved;
+}
+
+function resolveInto(snapshot: Snapshot, name: string, resolved: Resolved, seen: Set<string>): void {
+  if (seen.has(name)) return;
+  seen.add(name);
+  const alias = snapshot.rules.aliases.get(name);
+  if (alias !== undefined) {
+    for (const target of alias) resolveInto(snapshot, target, resolved, seen);
+    return;
+  }
+  const qualified = resolveQualified(snapshot, name);
+  if (qualified !== undefined && "provider" in qualified) resolved.targets.push(qualified);
+  else if (qualified !== undefined) resolved.excluded.push(qualified);
+  for (const provider of snapshot.byModel.get(name) ?? []) {
+    resolved.targets.push({ provider, model: name, entry: provider.models.get(name) });
+  }
+}
+
+function resolveQualified(snapshot: Snapshot, name: string): Target | Exclusion | undefined {
+  const slash = name.indexOf("/");
+  if (slash <= 0 || slash === name.length - 1) return undefined;
+  const providerId = name.slice(0, slash);
+  const model = name.slice(slash + 1);
+  const provider = snapshot.providers.get(providerId) ?? snapshot.standIns.get(providerId);
+  if (provider !== undefined) return { provider, model, entry: provider.models.get(model) };
+  const lack = snapshot.disabled.get(providerId);
+  if (lack === undefined || snapshot.byModel.has(name)) return undefined;
+  return { target: name, reason: `provider ${providerId} is not enabled: ${lack}` };
+}
+
+/** Every name a caller may ask for: aliases, `provider/model` and bare models. */
+export function* knownNames(snapshot: Snapshot): Generator<string> {
+  yield* snapshot.rules.aliases.keys();
+  yield* snapshot.byModel.keys();
+  for (const provider of snapshot.providers.values()) {
+    for (const model of provider.models.keys()) yield `${provider.standsInFor ?? provider.id}/${model}`;
+  }
+}
