@@ -1,5 +1,5 @@
 // OpenAI Chat Completions as a client of a provider: bodies pass through, only what the profile names is changed.
-import type { ChatBody, ChatMessage, JsonObject } from "../../src/chat.ts";
+import type { ChatBody, ChatMessage, JsonObject, ToolCall } from "../../src/chat.ts";
 import type { Call, Encoded, Outbound, Refusal } from "../../src/dialect.ts";
 import { decodeBody, decoder } from "./openai/decode.ts";
 import { decodeError } from "./openai/errors.ts";
@@ -40,6 +40,9 @@ const ANSWER_FIELDS = [
   "extra_content",
   "annotations",
   "images",
+  // Left in messages by the OpenAI SDK's own stream and parse helpers.
+  "parsed",
+  "parsed_arguments",
 ];
 
 /** The outbound face for providers that speak Chat Completions. */
@@ -129,14 +132,19 @@ function toProviderMessages(body: ChatBody, profile: OpenAiChatProfile): ChatMes
 function hasAnswerFields(message: ChatMessage, profile: OpenAiChatProfile): boolean {
   const isForeign = (holder: object) =>
     ANSWER_FIELDS.some((field) => field in holder && !profile.replay.includes(field));
-  return isForeign(message) || (message.tool_calls?.some(isForeign) ?? false);
+  const isForeignCall = (toolCall: ToolCall) => isForeign(toolCall) || isForeign(toolCall.function ?? {});
+  return isForeign(message) || (message.tool_calls?.some(isForeignCall) ?? false);
 }
 
 function toProviderMessage(message: ChatMessage, profile: OpenAiChatProfile): ChatMessage {
   const changed = withoutAnswerFields(message, profile);
   if (profile.developerRole === "system" && message.role === "developer") changed.role = "system";
   if (message.tool_calls) {
-    changed.tool_calls = message.tool_calls.map((toolCall) => withoutAnswerFields(toolCall, profile));
+    changed.tool_calls = message.tool_calls.map((toolCall) => {
+      const kept = withoutAnswerFields(toolCall, profile);
+      if (toolCall.function) kept.function = withoutAnswerFields(toolCall.function, profile);
+      return kept;
+    });
   }
   return changed;
 }
