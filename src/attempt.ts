@@ -6,7 +6,7 @@ import { parseJson } from "./json.ts";
 import { costNanoUsd } from "./pricing.ts";
 import { type RawFrame, SseParser } from "./sse.ts";
 import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
-import type { Opened, Upstream } from "./upstream.ts";
+import type { Clocks, Opened, Upstream } from "./upstream.ts";
 
 /** Events with the bytes they came in, when they came as a frame that a relay may pass on. */
 export interface Piece {
@@ -28,7 +28,7 @@ export interface AttemptInput {
   target: Target;
   catalogVersion: string;
   signal: AbortSignal;
-  clocks: { firstByteMs: number; idleMs: number; totalMs: number };
+  clocks: Clocks;
   /** Called once, after the attempt's row is settled and before the last bytes are handed out. */
   onStreamEnd(error: ProviderError | undefined): void;
 }
@@ -80,8 +80,7 @@ async function exchange(
     headers: headersFor(target.provider, encoded, request.stream),
     body: encoded.wire.body,
     signal: input.signal,
-    // A buffered answer sends nothing at all before it is complete.
-    clocks: request.stream ? input.clocks : { ...input.clocks, firstByteMs: input.clocks.totalMs },
+    clocks: input.clocks,
   });
   if (sent.kind === "error") {
     row.wasSent = sent.wasSent;

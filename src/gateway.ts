@@ -6,6 +6,7 @@ import { backoffMs, toCallerError, verdict } from "./retry.ts";
 import { type Caller, type Plan, plan } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { LedgerUnavailable } from "./store/ledger.ts";
+import type { Clocks } from "./upstream.ts";
 
 export interface GatewayDeps extends AttemptDeps {
   snapshot(): Snapshot;
@@ -107,7 +108,7 @@ async function tryCandidates(row: RequestRow, planned: Plan, catalogVersion: str
       target,
       catalogVersion,
       signal: input.signal,
-      clocks: { firstByteMs: planned.firstByteMs, idleMs: planned.idleMs, totalMs: Math.max(1, msLeft) },
+      clocks: clocksFor(planned, at, input.request.stream, msLeft),
       onStreamEnd: (error) => finish(row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
     });
     if (result.kind !== "refused") {
@@ -130,6 +131,17 @@ async function tryCandidates(row: RequestRow, planned: Plan, catalogVersion: str
       await deps.sleep(Math.min(backoffMs(onTarget, result.error, deps.draw()), timeLeft), input.signal);
     }
   }
+}
+
+/**
+ * A stream shows within its first-byte clock whether it lives. A buffered answer shows nothing before it is complete, so
+ * an attempt that has a successor gets half of the time that is left, and a hanging provider still leaves time for it.
+ */
+function clocksFor(planned: Plan, at: number, stream: boolean, msLeft: number): Clocks {
+  if (stream) return { firstByteMs: planned.firstByteMs, idleMs: planned.idleMs, totalMs: Math.max(1, msLeft) };
+  const hasSuccessor = at + 1 < planned.candidates.length;
+  const totalMs = Math.max(1, hasSuccessor ? msLeft / 2 : msLeft);
+  return { firstByteMs: totalMs, idleMs: totalMs, totalMs };
 }
 
 /** A request that was too long for this window only goes on to a window known to be larger. */
