@@ -1,0 +1,15 @@
+import type { Provider } from "../src/dialect.ts";
+import { bearer } from "./auth.ts";
+import { openaiChat } from "./dialects/openai-chat.ts";
+
+export const deepinfra: Provider = {
+  id: "deepinfra",
+  name: "DeepInfra",
+  docs: "https://deepinfra.com/docs/openai_api",
+  baseUrl: "https://api.deepinfra.com/v1/openai",
+  baseUrlEnv: ["DEEPINFRA_BASE_URL"],
+  keyEnv: ["DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"],
+  enabledBy: "key",
+  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  authorize: bearer,
+};

@@ -1,0 +1,16 @@
+// Model ids are paths: `accounts/fireworks/models/…`.
+import type { Provider } from "../src/dialect.ts";
+import { bearer } from "./auth.ts";
+import { openaiChat } from "./dialects/openai-chat.ts";
+
+export const fireworks: Provider = {
+  id: "fireworks",
+  name: "Fireworks AI",
+  docs: "https://docs.fireworks.ai/api-reference/post-chatcompletions",
+  baseUrl: "https://api.fireworks.ai/inference/v1",
+  baseUrlEnv: ["FIREWORKS_BASE_URL"],
+  keyEnv: ["FIREWORKS_API_KEY"],
+  enabledBy: "key",
+  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  authorize: bearer,
+};

@@ -1,0 +1,15 @@
+import type { Provider } from "../src/dialect.ts";
+import { bearer } from "./auth.ts";
+import { openaiChat } from "./dialects/openai-chat.ts";
+
+export const lmstudio: Provider = {
+  id: "lmstudio",
+  name: "LM Studio",
+  docs: "https://lmstudio.ai/docs/developer/openai-compat",
+  baseUrl: "http://127.0.0.1:1234/v1",
+  baseUrlEnv: ["LMSTUDIO_BASE_URL"],
+  keyEnv: ["LMSTUDIO_API_KEY"],
+  enabledBy: "url",
+  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  authorize: bearer,
+};

@@ -1,0 +1,15 @@
+import type { Provider } from "../src/dialect.ts";
+import { bearer } from "./auth.ts";
+import { openaiChat } from "./dialects/openai-chat.ts";
+
+export const novita: Provider = {
+  id: "novita",
+  name: "Novita AI",
+  docs: "https://novita.ai/docs/api-reference/model-apis-llm-create-chat-completion",
+  baseUrl: "https://api.novita.ai/openai/v1",
+  baseUrlEnv: ["NOVITA_BASE_URL"],
+  keyEnv: ["NOVITA_API_KEY"],
+  enabledBy: "key",
+  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  authorize: bearer,
+};

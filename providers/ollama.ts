@@ -1,0 +1,16 @@
+// On when a URL is set. OLLAMA_HOST is the variable of Ollama itself: often `host:port` without scheme or `/v1`.
+import type { Provider } from "../src/dialect.ts";
+import { bearer } from "./auth.ts";
+import { openaiChat } from "./dialects/openai-chat.ts";
+
+export const ollama: Provider = {
+  id: "ollama",
+  name: "Ollama",
+  docs: "https://docs.ollama.com/openai",
+  baseUrl: "http://127.0.0.1:11434/v1",
+  baseUrlEnv: ["OLLAMA_BASE_URL", "OLLAMA_HOST"],
+  keyEnv: ["OLLAMA_API_KEY"],
+  enabledBy: "url",
+  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  authorize: bearer,
+};

@@ -1,0 +1,310 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { calcPrice } from "@pydantic/genai-prices";
+import { afterAll, describe, expect, it } from "vitest";
+import { limitRows } from "../providers/catalog/limits.ts";
+import { type Inputs, mergeProvider } from "../providers/catalog/merge.ts";
+import { microUsd } from "../providers/catalog/money.ts";
+import { matchesAny, readOverrides } from "../providers/catalog/overrides.ts";
+import type { PriceRow } from "../providers/catalog/prices.ts";
+import { printCatalog } from "../providers/catalog/print.ts";
+import { PRICES, SECTIONS } from "../providers/catalog/sources.ts";
+import { catalogFile, loadCatalog } from "../src/catalog.ts";
+import type { RateCard, Rates } from "../src/chat.ts";
+import type { ModelEntry } from "../src/dialect.ts";
+import { packageRoot } from "../src/package-root.ts";
+
+const path = join(packageRoot(), "providers", "catalog.json");
+const text = readFileSync(path, "utf8");
+const file = catalogFile.parse(JSON.parse(text));
+const catalog = loadCatalog();
+
+const folder = mkdtempSync(join(tmpdir(), "signalbox-test-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe("the committed catalogue", () => {
+  it("prices at least 300 models, of at least 20 providers", () => {
+    const priced = Object.keys(file.providers).map(
+      (id) => [...catalog.models(id).values()].filter((m) => m.rates).length,
+    );
+    expect(priced.filter((models) => models > 0).length).toBeGreaterThanOrEqual(20);
+    expect(priced.reduce((sum, models) => sum + models, 0)).toBeGreaterThanOrEqual(300);
+  });
+
+  it("is byte for byte what the printer makes of its content, in whatever order that comes", () => {
+    const reversed = Object.entries(file.providers).reverse();
+    const sections = new Map(reversed.map(([id, { models }]) => [id, Object.values(models).reverse()]));
+    expect(printCatalog(file.sources, sections)).toBe(text);
+  });
+
+  it("lists every model under its own id, and a price never without its source", () => {
+    for (const { models } of Object.values(file.providers)) {
+      for (const [id, model] of Object.entries(models)) {
+        expect(model.id).toBe(id);
+        expect(model.priceSource === undefined).toBe(model.rates === undefined);
+      }
+    }
+  });
+
+  it("puts tiers in ascending order, each with a rate for every class of the base card", () => {
+    for (const { id, rates } of allModels()) {
+      if (rates?.tiers === undefined) continue;
+      const { tiers, ...base } = rates;
+      const starts = tiers.map((tier) => tier.aboveInputTokens);
+      expect(starts, id).toEqual([...starts].sort((a, b) => a - b));
+      for (const tier of tiers) expect(Object.keys(tier.rates).sort(), id).toEqual(Object.keys(base).sort());
+    }
+  });
+
+  it("loads in well under 200 ms", () => {
+    const runsMs = [1, 2, 3].map(() => {
+      const startMs = performance.now();
+      loadCatalog();
+      return performance.now() - startMs;
+    });
+    expect(Math.min(...runsMs)).toBeLessThan(200);
+  });
+
+  it("knows nothing of a provider without a section, and says so with an empty map", () => {
+    expect(catalog.models("no-such-provider").size).toBe(0);
+  });
+});
+
+/** Dollars per million tokens as the vendors print them, written down by hand. */
+const EXPECTED: [
+  provider: string,
+  model: string,
+  usdPerMTok: Partial<Record<keyof RateCard, number>>,
+  tiers?: object,
+][] = [
+  ["openai", "gpt-4o", { input: 2.5, output: 10, cacheRead: 1.25 }],
+  ["openai", "gpt-4o-mini", { input: 0.15, output: 0.6, cacheRead: 0.075 }],
+  ["openai", "gpt-5", { input: 1.25, output: 10, cacheRead: 0.125 }],
+  [
+    "openai",
+    "gpt-5.6-sol",
+    { input: 4, output: 20, cacheRead: 0.4, cacheWrite: 5 },
+    // The vendor writes "< 272K" for the standard rates, so 272,000 tokens are billed at the higher ones.
+    { above: 271_999, input: 8, output: 30, cacheRead: 0.8, cacheWrite: 10 },
+  ],
+  ["openai", "gpt-6.1-sol", { input: 2, output: 10, cacheRead: 0.1, cacheWrite: 2.5 }],
+  ["anthropic", "claude-haiku-4-5", { input: 1, output: 5, cacheRead: 0.1, cacheWrite: 1.25, cacheWrite1h: 2 }],
+  ["anthropic", "claude-sonnet-4-6", { input: 3, output: 15, cacheRead: 0.3, cacheWrite: 3.75, cacheWrite1h: 6 }],
+  ["anthropic", "claude-opus-5-5", { input: 4, output: 20, cacheRead: 0.2, cacheWrite: 5, cacheWrite1h: 8 }],
+  ["anthropic", "claude-sonnet-5-5", { input: 2, output: 10, cacheRead: 0.1, cacheWrite: 2.5, cacheWrite1h: 4 }],
+  [
+    "google",
+    "gemini-2.5-pro",
+    { input: 1.25, output: 10, cacheRead: 0.125 },
+    { above: 200_000, input: 2.5, output: 15, cacheRead: 0.25 },
+  ],
+  ["google", "gemini-2.5-flash", { input: 0.3, output: 2.5, cacheRead: 0.03, audioInput: 1 }],
+  ["google", "gemini-3.8-flash", { input: 0.75, output: 3.75, cacheRead: 0.075 }],
+  ["groq", "llama-3.3-70b-versatile", { input: 0.59, output: 0.79 }],
+  ["deepseek", "deepseek-v4-pro", { input: 0.66, output: 1.98, cacheRead: 0.022 }],
+  ["mistral", "mistral-large-latest", { input: 0.5, output: 1.5 }],
+];
+
+describe("prices of well-known models", () => {
+  it.each(EXPECTED)("%s/%s costs what its vendor prints", (provider, id, usdPerMTok, tier) => {
+    const rates = catalog.models(provider).get(id)?.rates;
+    expect(rates).toMatchObject(toMicro(usdPerMTok));
+    if (tier === undefined) return;
+    const { above, ...usd } = tier as { above: number };
+    expect(rates?.tiers).toEqual([{ aboveInputTokens: above, rates: toMicro(usd) }]);
+  });
+
+  it("says in a note what a price will be from an announced day, or at another time of day", () => {
+    expect(catalog.models("google").get("gemini-3.8-flash")?.note).toMatch(/^from 2027-01-01: input \$1\.5/);
+    expect(catalog.models("deepseek").get("deepseek-v4-pro")?.note).toMatch(
+      /^01:00-04:00, 06:00-10:00 UTC: input \$1\.32/,
+    );
+  });
+
+  it("leaves a model unpriced rather than free when no list has its price", () => {
+    expect(catalog.models("nvidia").get("openai/gpt-oss-20b")?.rates).toBeUndefined();
+    expect(catalog.models("openai").get("gpt-4o-audio-preview")?.rates).toBeUndefined();
+  });
+});
+
+describe("limits and capabilities", () => {
+  it("are those of the model at this provider", () => {
+    expect(catalog.models("anthropic").get("claude-opus-5-5")).toMatchObject({
+      contextTokens: 1_000_000,
+      maxOutputTokens: 128_000,
+      input: ["text", "image", "file"],
+      output: ["text"],
+      tools: true,
+      reasoning: true,
+      features: { sampling: false, strictTools: true, cacheSeconds: 300, longCacheSeconds: 3600, imagesMax: 600 },
+    });
+    expect(catalog.models("openai").get("gpt-5")?.features).toMatchObject({
+      effort: { none: null, minimal: "minimal" },
+    });
+    expect(catalog.models("openai").get("gpt-6.1-sol")?.contextTokens).toBe(1_050_000);
+  });
+});
+
+describe("cross-check against the library the prices come from", () => {
+  const label = `${PRICES.name}@${PRICES.version} ${PRICES.date}`;
+  const comparable = Object.entries(SECTIONS).flatMap(([id, { prices }]) =>
+    prices === undefined
+      ? []
+      : [...catalog.models(id).values()]
+          // A fee per request is part of the library's sum and not of a token price.
+          .filter((m) => m.priceSource === label && !m.note?.includes("requests_kcount"))
+          .map((model) => ({ prices, model })),
+  );
+  const sample = comparable.filter((_, index) => index % Math.ceil(comparable.length / 60) === 0);
+
+  it("has at least 50 models to compare", () => expect(sample.length).toBeGreaterThanOrEqual(50));
+
+  it.each(sample.map(({ prices, model }) => [`${prices}/${model.id}`, prices, model] as const))(
+    "%s",
+    (_, prices, model) => {
+      const timestamp = new Date(`${PRICES.date}T12:00:00Z`);
+      for (const inputTokens of [9_000, 600_000]) {
+        const usage = { input_tokens: inputTokens, output_tokens: 700, ...classes(model.rates!) };
+        const theirs = calcPrice(usage, model.id, { providerId: prices, timestamp });
+        expect(theirs?.total_price).toBeCloseTo(usd(model.rates!, usage), 9);
+      }
+    },
+  );
+});
+
+describe("dollars to micro-dollars", () => {
+  it.each([
+    [0.135, 135_000, false],
+    [0.003625, 3_625, false],
+    [0.1 + 0.2, 300_000, false],
+    [75, 75_000_000, false],
+    [0, 0, false],
+    [0.08333333333333334, 83_333, true],
+    [0.0000005, 0, true],
+    [0.0000015, 2, true],
+    [0.0000025, 2, true],
+  ])("%s dollars are %s micro-dollars, rounded: %s", (dollars, micro, rounded) => {
+    expect(microUsd(dollars)).toEqual({ micro, rounded });
+  });
+});
+
+describe("merging", () => {
+  it("believes the price list, and lists a disagreement of more than one percent as undecided", () => {
+    const { models, disagreements } = mergeProvider(inputs({}));
+    expect(models[0]).toMatchObject({
+      id: "Model-A",
+      rates: { input: 1_000_000 },
+      priceSource: "P",
+      limitsSource: "L",
+    });
+    expect(disagreements).toEqual([{ model: "Model-A", what: "input $1 / $2", decidedBy: undefined }]);
+  });
+
+  it("lets an override choose the other list, set a price, or take it away", () => {
+    expect(only({ models: { "model-a": { priceFrom: "pi-ai" } } })).toMatchObject({ rates: { input: 2_000_000 } });
+    expect(only({ priceFrom: "pi-ai" })).toMatchObject({ rates: { input: 2_000_000 } });
+    const usdPerMTok = { input: 7, output: 8, tiers: [{ aboveInputTokens: 10, input: 9, output: 9 }] };
+    const tiers = [{ aboveInputTokens: 10, rates: { input: 9_000_000, output: 9_000_000 } }];
+    expect(only({ models: { "model-a": { usdPerMTok } } })).toMatchObject({
+      rates: { tiers },
+      priceSource: "overrides",
+    });
+    expect(only({ models: { "model-a": { unpriced: true } } }).rates).toBeUndefined();
+  });
+
+  it("adds a cache class only when the lists agree on the plain prices", () => {
+    expect(only({}).rates?.cacheRead).toBeUndefined();
+    const agreed = mergeProvider(inputs({}, { input: 2_010_000, output: 10_000_000 }));
+    expect(agreed.disagreements).toEqual([]);
+    expect(agreed.models[0]).toMatchObject({ rates: { input: 2_010_000, cacheRead: 200_000 }, priceSource: "P + L" });
+  });
+
+  it("derives what a rule for the provider derives: documents from images, one-hour writes from input", () => {
+    const rates = { input: 2_000_000, output: 10_000_000, cacheWrite: 2_500_000 };
+    const merged = mergeProvider(inputs({ imagesImply: ["file"], cacheWrite1hTimesInput: 2 }, rates));
+    expect(merged.models[0]).toMatchObject({ input: ["text", "image", "file"], rates: { cacheWrite1h: 4_000_000 } });
+  });
+
+  it("leaves out skipped ids and keeps models only an override knows", () => {
+    const merged = mergeProvider(inputs({ skip: ["model-*"], models: { "new-one": { contextTokens: 5 } } }));
+    expect(merged.models).toEqual([{ id: "new-one", contextTokens: 5, limitsSource: "overrides" }]);
+  });
+
+  it.each([
+    ["gpt-image-1", ["gpt-image-*"], true],
+    ["gpt-5.4", ["gpt-5?4", "gpt.5.4"], false],
+    ["auto", ["!*/*"], true],
+    ["openrouter/auto", ["!*/*"], false],
+  ])("%s against %s: skipped is %s", (id, patterns, skipped) => expect(matchesAny(id, patterns)).toBe(skipped));
+});
+
+describe("what a person who mistypes is told", () => {
+  it.each([
+    ["acme:\n  skip: [x]\n", /provider "acme" is unknown; use one of: openai/],
+    ["openai:\n  models:\n    gpt-5: { usdPerMTok: { input: 1 } }\n", /openai\.models\["gpt-5"\]\.usdPerMTok\.output/],
+    ["openai:\n  pricesFrom: pi-ai\n", /pricesFrom/],
+  ])("%j", (yaml, message) => {
+    const at = join(folder, "overrides.yaml");
+    writeFileSync(at, yaml);
+    expect(() => readOverrides(at, ["openai"])).toThrow(message);
+    expect(() => readOverrides(at, ["openai"])).toThrow(at);
+  });
+
+  it("a catalogue with a misspelt price is refused, with its path and field", () => {
+    const at = join(folder, "catalog.json");
+    writeFileSync(at, text.replace('"cacheRead":', '"cachedRead":'));
+    expect(() => loadCatalog(at)).toThrow(/catalog\.json does not fit the catalogue schema:[\s\S]*cachedRead/);
+  });
+});
+
+function allModels(): ModelEntry[] {
+  return Object.values(file.providers).flatMap(({ models }) => Object.values(models));
+}
+
+function toMicro(usdPerMTok: object): Record<string, number> {
+  return Object.fromEntries(Object.entries(usdPerMTok).map(([name, dollars]) => [name, Math.round(dollars * 1e6)]));
+}
+
+/** Some tokens of every class the card prices; all are parts of the input. */
+function classes(rates: Rates) {
+  return {
+    ...(rates.cacheRead !== undefined && { cache_read_tokens: 3_000 }),
+    ...(rates.cacheWrite !== undefined && { cache_write_tokens: 2_000 }),
+  };
+}
+
+/** An independent sum in dollars: the tier of the whole prompt, each class at its own rate. */
+function usd(rates: Rates, usage: Record<string, number>): number {
+  const card = rates.tiers?.findLast((tier) => usage.input_tokens! > tier.aboveInputTokens)?.rates ?? rates;
+  const read = usage.cache_read_tokens ?? 0;
+  const write = usage.cache_write_tokens ?? 0;
+  const fresh = usage.input_tokens! - read - write;
+  const pico =
+    fresh * card.input +
+    read * (card.cacheRead ?? 0) +
+    write * (card.cacheWrite ?? 0) +
+    usage.output_tokens! * card.output;
+  return pico / 1e12;
+}
+
+/** One model in both lists: $1 in the first (unless given), $2 in the second. */
+function inputs(overrides: Inputs["overrides"], rates: Rates = { input: 1_000_000, output: 10_000_000 }): Inputs {
+  const row: PriceRow = {
+    id: "model-a",
+    pricedAs: "model-a",
+    name: undefined,
+    contextTokens: undefined,
+    audioInput: false,
+    rates,
+    notes: [],
+  };
+  const cost = { input: 2, output: 10, cacheRead: 0.2, cacheWrite: 0 };
+  const model = { id: "Model-A", name: "A", type: "chat", input: ["text", "image"], cost };
+  const limits = limitRows({ "openai-completions": { "chat:Model-A": model } }, "openai-chat");
+  return { prices: new Map([["model-a", row]]), limits, overrides, priceLabel: "P", limitLabel: "L" };
+}
+
+function only(overrides: Inputs["overrides"]): ModelEntry {
+  return mergeProvider(inputs(overrides)).models[0]!;
+}
