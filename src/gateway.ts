@@ -5,7 +5,7 @@ import { type CallerError, type Target, targetName } from "./dialect.ts";
 import { backoffMs, toCallerError, verdict } from "./retry.ts";
 import { type Caller, type Plan, plan } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
-import { LedgerUnavailable } from "./store/ledger.ts";
+import { LedgerUnavailable } from "./store/rows.ts";
 import type { Clocks } from "./upstream.ts";
 
 export interface GatewayDeps extends AttemptDeps {

@@ -1,0 +1,348 @@
+// The ledger as the router sees it: one synchronous append per row. Hides the journal's pacing and the worker thread.
+import { mkdirSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { encodeLine, JournalWriter, type Position } from "./journal.ts";
+import { type DirectoryLock, lockDirectory } from "./lock.ts";
+import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import {
+  type AttemptOpened,
+  type AttemptSettled,
+  type LedgerRow,
+  LedgerUnavailable,
+  type RequestFinished,
+} from "./rows.ts";
+
+export type { AttemptKey, AttemptOpened, AttemptSettled, EndReason, RequestFinished } from "./rows.ts";
+
+/** Rows survive the death of the process as soon as a method returns, and a power cut a few milliseconds later. */
+export interface Ledger {
+  /** Before the provider is called. Throws LedgerUnavailable when the row cannot be kept: then do not call. */
+  openAttempt(row: AttemptOpened): void;
+  /** Never throws: what the disk refuses is held in memory (up to a bound) and tried again. The first call counts. */
+  settleAttempt(row: AttemptSettled): void;
+  /** Never throws, as settleAttempt. */
+  finishRequest(row: RequestFinished): void;
+  /** Resolves when every row so far is in SQLite and fsynced; rejects when that has not happened for a long time. */
+  flush(): Promise<void>;
+  /** Flushes, within a bound, and gives the directory free. What could not be flushed is replayed at the next start. */
+  close(): Promise<void>;
+  /** `pendingRows` are not in SQLite yet, the oldest for about `lagMs`. `failed` says what is wrong, if anything is. */
+  status(): { pendingRows: number; lagMs?: number; failed?: string };
+}
+
+type Log = (message: string) => void;
+
+export interface LedgerOptions {
+  dir: string;
+  log?: Log;
+  /** For tests and unusual disks. */
+  limits?: Partial<LedgerLimits>;
+}
+
+export interface LedgerLimits {
+  segmentBytesMax: number;
+  /** With this much waiting for SQLite no attempt is opened. Open ones may still settle, in half as much again. */
+  journalBytesMax: number;
+  /** Lines kept in memory while the journal cannot be written. */
+  heldCharsMax: number;
+  busyTimeoutMs: number;
+  flushTimeoutMs: number;
+  closeTimeoutMs: number;
+}
+
+const LIMITS: LedgerLimits = {
+  segmentBytesMax: 4 * 1024 * 1024,
+  journalBytesMax: 512 * 1024 * 1024,
+  heldCharsMax: 16 * 1024 * 1024,
+  busyTimeoutMs: 5_000,
+  flushTimeoutMs: 30_000,
+  closeTimeoutMs: 10_000,
+};
+
+/** Rows that arrive together share one commit: it starts this long after the first, or at so many rows. */
+const GROUP_MS = 5;
+const GROUP_ROWS = 64;
+
+/** Replays what an earlier process left. Rejects with a text for the operator: directory in use, newer schema, … */
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  const limits = { ...LIMITS, ...options.limits };
+  const log = options.log ?? (() => {});
+  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  const lock = lockDirectory(options.dir);
+  let worker: Worker | undefined;
+  try {
+    worker = startWorker({ dir: options.dir, busyTimeoutMs: limits.busyTimeoutMs });
+    const firstSegment = await started(worker, log);
+    const journal = new JournalWriter(options.dir, firstSegment, limits.segmentBytesMax);
+    return new JournalledLedger(lock, worker, journal, limits, log);
+  } catch (error) {
+    await worker?.terminate();
+    lock.release();
+    throw error;
+  }
+}
+
+function startWorker(workerData: WorkerOptions): Worker {
+  // Compiled files are .js; tsc rewrites the extension of imports, but not of a URL.
+  const isCheckout = import.meta.url.endsWith(".ts");
+  const url = isCheckout ? new URL("./worker.ts", import.meta.url) : new URL("./worker.js", import.meta.url);
+  // No execArgv: what the process was started with (--eval, --import, --inspect-brk) is not meant for this thread.
+  return new Worker(url, { workerData, name: "signalbox-ledger", execArgv: [] });
+}
+
+/** Number of the first segment to write. Rejects once the thread that refused has ended and let go of its files. */
+function started(worker: Worker, log: Log): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let reason = "the ledger's worker thread ended without a reason";
+    worker.on("message", (message: FromWorker) => {
+      if (message.kind === "log") log(message.message);
+      if (message.kind === "refused") reason = message.reason;
+      if (message.kind !== "ready") return;
+      // By name: without one, the listeners go by which a Worker notices that somebody listens to its messages.
+      for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);
+      resolve(message.firstSegment);
+    });
+    worker.on("error", (error) => {
+      reason = `the ledger's worker thread failed: ${String(error)}`;
+    });
+    worker.on("exit", () => reject(new Error(reason)));
+  });
+}
+
+interface Waiter {
+  rows: number;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+class JournalledLedger implements Ledger {
+  /** Held by this thread: were it the worker's and the worker died, somebody else could take the living journal. */
+  readonly #lock: DirectoryLock;
+  readonly #worker: Worker;
+  readonly #journal: JournalWriter;
+  readonly #limits: LedgerLimits;
+  readonly #log: Log;
+  readonly #waiters: Waiter[] = [];
+  /** Lines that the disk refused. */
+  readonly #held: string[] = [];
+  #heldChars = 0;
+  #droppedRows = 0;
+  #appendedRows = 0;
+  #committedRows = 0;
+  #pendingBytes = 0;
+  /** What the worker was last told. It is told again only after it got there, so that its queue holds one message. */
+  #told: Position | undefined;
+  #toldRows = 0;
+  #toldAtMs = 0;
+  #oldestPendingAtMs = 0;
+  #groupTimer: NodeJS.Timeout | undefined;
+  #journalFailure: string | undefined;
+  #workerFailure: string | undefined;
+  #isWorkerGone = false;
+  #isClosed = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(lock: DirectoryLock, worker: Worker, journal: JournalWriter, limits: LedgerLimits, log: Log) {
+    this.#lock = lock;
+    this.#worker = worker;
+    this.#journal = journal;
+    this.#limits = limits;
+    this.#log = log;
+    worker.on("message", (message: FromWorker) => this.#receive(message));
+    worker.on("error", (error) => this.#workerEnded(`the ledger's worker thread failed: ${String(error)}`));
+    worker.on("exit", () => this.#workerEnded("the ledger's worker thread has ended"));
+    // What is not flushed when everything else is over is in the journal: no reason to keep the process alive.
+    worker.unref();
+  }
+
+  openAttempt(row: AttemptOpened): void {
+    if (this.#isClosed) throw new LedgerUnavailable("the ledger is closed");
+    if (this.#pendingBytes >= this.#limits.journalBytesMax) {
+      const reason = this.#workerFailure ?? "SQLite cannot keep up";
+      throw new LedgerUnavailable(`${this.#pendingBytes} bytes of the journal wait for the database: ${reason}`);
+    }
+    try {
+      this.#appendHeld();
+      this.#append(encodeLine({ kind: "opened", ...row }));
+    } catch (error) {
+      throw new LedgerUnavailable(this.#noteJournalFailure(error));
+    }
+  }
+
+  settleAttempt(row: AttemptSettled): void {
+    this.#appendOrHold({ kind: "settled", ...row });
+  }
+
+  finishRequest(row: RequestFinished): void {
+    this.#appendOrHold({ kind: "finished", ...row });
+  }
+
+  async flush(): Promise<void> {
+    try {
+      this.#appendHeld();
+    } catch (error) {
+      throw new LedgerUnavailable(this.#noteJournalFailure(error));
+    }
+    await this.#committed(this.#limits.flushTimeoutMs);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  status(): { pendingRows: number; lagMs?: number; failed?: string } {
+    const pendingRows = this.#appendedRows - this.#committedRows + this.#held.length;
+    const lost = this.#droppedRows > 0 ? `${this.#droppedRows} rows were lost` : undefined;
+    const failed = [this.#journalFailure, this.#workerFailure, lost].filter((text) => text !== undefined).join("; ");
+    const lagMs = performance.now() - this.#oldestPendingAtMs;
+    return { pendingRows, ...(pendingRows > 0 && { lagMs }), ...(failed !== "" && { failed }) };
+  }
+
+  #appendOrHold(row: LedgerRow): void {
+    const line = encodeLine(row);
+    // Rows without an attempt behind them could otherwise grow the journal for as long as SQLite is down.
+    if (this.#isClosed || this.#pendingBytes >= 1.5 * this.#limits.journalBytesMax) this.#drop(line);
+    else {
+      try {
+        this.#appendHeld();
+        this.#append(line);
+      } catch (error) {
+        this.#noteJournalFailure(error);
+        this.#hold(line);
+      }
+    }
+  }
+
+  #hold(line: string): void {
+    if (this.#heldChars + line.length > this.#limits.heldCharsMax) {
+      this.#drop(line);
+      return;
+    }
+    this.#held.push(line);
+    this.#heldChars += line.length;
+  }
+
+  #drop(line: string): void {
+    this.#droppedRows += 1;
+    // The log is the last place where somebody could find the row.
+    this.#log(`a ledger row cannot be kept any more: ${line.trimEnd()}`);
+  }
+
+  #appendHeld(): void {
+    for (let line = this.#held[0]; line !== undefined; line = this.#held[0]) {
+      this.#append(line);
+      this.#held.shift();
+      this.#heldChars -= line.length;
+    }
+  }
+
+  #append(line: string): void {
+    this.#pendingBytes += this.#journal.append(line);
+    this.#journalFailure = undefined;
+    if (this.#appendedRows === this.#committedRows) this.#oldestPendingAtMs = performance.now();
+    this.#appendedRows += 1;
+    this.#tellWorkerSoon();
+  }
+
+  #noteJournalFailure(error: unknown): string {
+    const reason = `the journal cannot be written: ${error instanceof Error ? error.message : String(error)}`;
+    if (this.#journalFailure === undefined) this.#log(reason);
+    this.#journalFailure = reason;
+    return reason;
+  }
+
+  #tellWorkerSoon(): void {
+    if (this.#told !== undefined) return;
+    if (this.#appendedRows - this.#toldRows >= GROUP_ROWS || this.#waiters.length > 0) this.#tellWorker();
+    else this.#groupTimer ??= setTimeout(() => this.#tellWorker(), GROUP_MS).unref();
+  }
+
+  #tellWorker(): void {
+    clearTimeout(this.#groupTimer);
+    this.#groupTimer = undefined;
+    this.#told = this.#journal.position;
+    this.#toldRows = this.#appendedRows;
+    this.#toldAtMs = performance.now();
+    this.#post({ kind: "appended", upTo: this.#told });
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind === "log") this.#log(message.message);
+    else if (message.kind === "failing") this.#workerFailure = `the database cannot be written: ${message.reason}`;
+    else if (message.kind === "committed") this.#noteCommitted(message);
+  }
+
+  #noteCommitted({ upTo, rows, bytes }: Extract<FromWorker, { kind: "committed" }>): void {
+    this.#workerFailure = undefined;
+    this.#committedRows += rows;
+    this.#pendingBytes = Math.max(0, this.#pendingBytes - bytes);
+    if (upTo.segment === this.#told?.segment && upTo.offset === this.#told.offset) {
+      this.#told = undefined;
+      // Rows that a damaged disk swallowed are not waited for.
+      this.#committedRows = this.#toldRows;
+      // Whatever is still pending came after the worker was told.
+      this.#oldestPendingAtMs = this.#toldAtMs;
+    }
+    while (this.#waiters[0] !== undefined && this.#waiters[0].rows <= this.#committedRows) {
+      this.#waiters.shift()?.resolve();
+    }
+    if (this.#appendedRows > this.#committedRows) this.#tellWorkerSoon();
+  }
+
+  /** Resolves when all rows appended so far are committed. */
+  async #committed(timeoutMs: number): Promise<void> {
+    const rows = this.#appendedRows;
+    if (rows <= this.#committedRows) return;
+    if (this.#isWorkerGone) throw new Error(this.#workerFailure);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter = { rows, resolve, reject };
+    this.#waiters.push(waiter);
+    this.#tellWorkerSoon();
+    // Not unref'd: it also keeps the process alive for the worker's answer.
+    const timer = setTimeout(() => {
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      const why = this.#workerFailure ?? "the database is slow";
+      reject(new Error(`rows of the ledger are not committed after ${timeoutMs} ms (they are journalled): ${why}`));
+    }, timeoutMs);
+    await promise.finally(() => clearTimeout(timer));
+  }
+
+  async #close(): Promise<void> {
+    let isFlushed = true;
+    try {
+      this.#appendHeld();
+      await this.#committed(this.#limits.closeTimeoutMs);
+    } catch (error) {
+      isFlushed = false;
+      this.#log(`closing the ledger early, the next start replays the journal: ${(error as Error).message}`);
+    }
+    this.#isClosed = true;
+    clearTimeout(this.#groupTimer);
+    this.#journal.close();
+    for (const line of this.#held.splice(0)) this.#drop(line);
+    if (isFlushed) await this.#workerLeaves();
+    await this.#worker.terminate();
+    this.#lock.release();
+  }
+
+  /** Waits, within a bound, until the thread has cleared away the journal and closed the database. */
+  async #workerLeaves(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#worker.removeAllListeners("exit").once("exit", () => resolve());
+    this.#post({ kind: "close", upTo: this.#journal.position });
+    const timer = setTimeout(resolve, this.#limits.closeTimeoutMs);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #workerEnded(reason: string): void {
+    this.#isWorkerGone = true;
+    this.#workerFailure ??= `${reason}; rows stay in the journal until the router is restarted`;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(new Error(reason));
+  }
+}

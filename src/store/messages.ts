@@ -1,0 +1,24 @@
+// What the main thread and the ledger's worker thread tell each other. Rows are never in it: they travel by journal.
+import type { Position } from "./journal.ts";
+
+export interface WorkerOptions {
+  dir: string;
+  busyTimeoutMs: number;
+}
+
+export type ToWorker =
+  /** The journal holds rows up to here. Sent again only after the worker has answered with this very position. */
+  | { kind: "appended"; upTo: Position }
+  /** Nothing follows: drain up to here, remove the journal, close the database, exit. */
+  | { kind: "close"; upTo: Position };
+
+export type FromWorker =
+  /** The database is open and holds whatever earlier processes left in the journal. New segments start here. */
+  | { kind: "ready"; firstSegment: number }
+  /** The ledger cannot be opened; `reason` is meant for the operator. */
+  | { kind: "refused"; reason: string }
+  /** `rows` more rows and `bytes` more bytes of the journal are committed and fsynced: everything up to `upTo` is. */
+  | { kind: "committed"; upTo: Position; rows: number; bytes: number }
+  /** The last commit failed. The worker goes on trying; the next `committed` ends it. */
+  | { kind: "failing"; reason: string }
+  | { kind: "log"; message: string };

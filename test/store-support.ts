@@ -1,0 +1,32 @@
+// What the tests of the ledger share: directories that are cleaned away, and a look into the database.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import SqliteDatabase from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { onTestFinished } from "vitest";
+import { attempts, requests } from "../src/store/schema.ts";
+
+export function newDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), "signalbox-store-"));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+export function databasePath(dir: string): string {
+  return join(dir, "signalbox.db");
+}
+
+/** Everything in the two tables, in key order. */
+export function tables(dir: string) {
+  const db = new SqliteDatabase(databasePath(dir), { readonly: true });
+  try {
+    const query = drizzle(db);
+    return {
+      attempts: query.select().from(attempts).orderBy(attempts.requestId, attempts.attempt).all(),
+      requests: query.select().from(requests).orderBy(requests.requestId).all(),
+    };
+  } finally {
+    db.close();
+  }
+}
