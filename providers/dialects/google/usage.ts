@@ -1,0 +1,43 @@
+// Gemini's token counts as ours. They are cumulative, and Vertex sends frames without any.
+import type { JsonObject, Usage } from "../../../src/chat.ts";
+import { objectsIn } from "../../../src/json.ts";
+
+/**
+ * `undefined` when nothing was counted. Google's JSON leaves zeros out, so once a prompt is counted a missing part of
+ * it is a true zero. Invariant: input + output is the total Google reports.
+ */
+export function toUsage(metadata: JsonObject): Usage | undefined {
+  const prompt = count(metadata.promptTokenCount);
+  const told = count(metadata.totalTokenCount);
+  if (prompt === undefined && told === undefined) return undefined;
+  // What Google's own tools fetched is billed as input.
+  const inputTokens = (prompt ?? 0) + (count(metadata.toolUsePromptTokenCount) ?? 0);
+  const candidates = count(metadata.candidatesTokenCount);
+  const thoughts = count(metadata.thoughtsTokenCount) ?? 0;
+  return {
+    inputTokens,
+    cacheReadTokens: Math.min(count(metadata.cachedContentTokenCount) ?? 0, inputTokens),
+    audioInputTokens: audioTokens(metadata.promptTokensDetails),
+    ...outputOf(candidates, thoughts, told === undefined ? undefined : told - inputTokens),
+    audioOutputTokens: audioTokens(metadata.candidatesTokensDetails),
+  };
+}
+
+function outputOf(candidates: number | undefined, thoughts: number, rest: number | undefined): Usage {
+  if (candidates === undefined && thoughts === 0 && rest === undefined) return {};
+  // Thoughts are billed and not part of the candidates (crewAIInc/crewAI#5699), except on back ends that do count them
+  // in: there the candidates alone make up the total (BerriAI/litellm#10141).
+  const areThoughtsInside = thoughts > 0 && candidates !== undefined && candidates === rest;
+  const outputTokens = areThoughtsInside ? candidates : (candidates ?? 0) + thoughts;
+  return { outputTokens, reasoningTokens: Math.min(thoughts, outputTokens) };
+}
+
+function audioTokens(details: unknown): number | undefined {
+  if (!Array.isArray(details)) return undefined;
+  const audio = objectsIn(details).filter(({ modality }) => modality === "AUDIO");
+  return audio.reduce((sum, { tokenCount }) => sum + (count(tokenCount) ?? 0), 0);
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 ? value : undefined;
+}
