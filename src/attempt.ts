@@ -139,6 +139,8 @@ async function openStream(
     if (decisive === undefined) continue;
     if (decisive.type === "error") {
       reader.close();
+      // What was already told (Anthropic's first event counts the prompt) is billed, whatever came of it.
+      for (const piece of held) row.observe(piece.events);
       return row.fail(decisive.error);
     }
     break;
@@ -223,13 +225,11 @@ class AnswerReader {
   }
 
   #finish(error: ProviderError | undefined): Piece[] {
-    if (error?.kind === "network") {
-      const message = "The connection to the provider broke before the answer was complete.";
-      return failure({ kind: "truncated", message, code: "upstream_stream_truncated" });
-    }
-    if (error !== undefined) return failure(error);
+    if (error !== undefined && error.kind !== "network") return failure(error);
     const { frames, rest } = this.#parser.end();
     const last = frames.map((frame): Piece => ({ events: this.#decoder.push(frame), frame }));
+    // The decoder knows best whether the answer was whole, and may find the provider's own reason in the rest; an answer
+    // that merely stops is `truncated`, whether the connection was closed or broke.
     return [...last, { events: this.#decoder.end(rest), frame: undefined }];
   }
 

@@ -17,6 +17,8 @@ const EMPTY = Buffer.alloc(0);
  */
 export class SseParser {
   #pending: Buffer = EMPTY;
+  /** Text of blocks that are neither fields nor comments: some providers end a stream with a bare JSON error. */
+  #stray = "";
   /** Bytes of `#pending` already searched for the end of an event. */
   #scanned = 0;
   readonly #maxFrameBytes: number;
@@ -33,7 +35,7 @@ export class SseParser {
     for (;;) {
       const end = endOfEvent(this.#pending, Math.max(start, this.#scanned));
       if (end === -1) break;
-      frames.push(toFrame(this.#pending.subarray(start, end)));
+      frames.push(this.#frame(this.#pending.subarray(start, end)));
       start = end;
       this.#scanned = end;
     }
@@ -44,17 +46,32 @@ export class SseParser {
     return frames;
   }
 
-  /** What is left at the end of the bytes: a last event without its blank line, or `rest` that is not an event. */
+  /** What is left at the end of the bytes: a last event without its blank line, and the text of what was no event. */
   end(): { frames: RawFrame[]; rest: string } {
     const left = this.#pending;
     this.#pending = EMPTY;
     this.#scanned = 0;
-    if (left.length === 0) return { frames: [], rest: "" };
-    const frame = toFrame(left);
-    if (frame.data !== "") return { frames: [frame], rest: "" };
-    return { frames: [], rest: left.toString("utf8") };
+    const frame = left.length === 0 ? undefined : this.#frame(left);
+    const rest = this.#stray;
+    this.#stray = "";
+    return { frames: frame === undefined || frame.data === "" ? [] : [frame], rest };
+  }
+
+  #frame(raw: Buffer): RawFrame {
+    const frame = toFrame(raw);
+    if (frame.data === "" && frame.event === undefined) this.#collectStray(raw);
+    return frame;
+  }
+
+  #collectStray(raw: Buffer): void {
+    const text = raw.toString("utf8");
+    const isComment = text.split(/\r\n|\n|\r/).every((line) => line === "" || FIELD_OR_COMMENT.test(line));
+    if (!isComment && this.#stray.length + text.length <= STRAY_CHARS_MAX) this.#stray += text;
   }
 }
+
+const FIELD_OR_COMMENT = /^(:|(data|event|id|retry)(:|$))/;
+const STRAY_CHARS_MAX = 65_536;
 
 export class FrameTooLarge extends Error {
   constructor(maxBytes: number) {
@@ -83,7 +100,8 @@ function endOfEvent(bytes: Buffer, from: number): number {
 function toFrame(raw: Buffer): RawFrame {
   const text = raw.toString("utf8");
   // The common shape, `data: {…}\n\n`, needs no splitting.
-  if (text.startsWith("data: ") && text.endsWith("\n\n") && text.indexOf("\n") === text.length - 2) {
+  const isPlain = text.indexOf("\n") === text.length - 2 && !text.includes("\r");
+  if (isPlain && text.startsWith("data: ") && text.endsWith("\n\n")) {
     return { event: undefined, data: text.slice(6, -2), raw };
   }
   let event: string | undefined;

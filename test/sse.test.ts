@@ -52,3 +52,11 @@ test("an event that never ends is refused at the bound", () => {
   const parser = new SseParser(100);
   expect(() => parser.push(Buffer.alloc(101, 120))).toThrow(FrameTooLarge);
 });
+
+test("a bare JSON error between or after events comes back as rest, also when a blank line follows it", () => {
+  for (const tail of ['{"error":\n {"code":503}}', '{"error":\n {"code":503}}\n\n', '{"error":\r\n {"code":503}}\r\n\r\n']) {
+    const parser = new SseParser(10_000);
+    parser.push(Buffer.from(`: ping\n\ndata: a\n\n${tail}`));
+    expect(JSON.parse(parser.end().rest)).toEqual({ error: { code: 503 } });
+  }
+});

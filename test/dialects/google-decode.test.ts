@@ -31,7 +31,7 @@ const whole = chunk([{ text: "whole" }], { finishReason: "STOP" });
 
 describe("the end of a stream", () => {
   test("nothing at all is a truncated answer", () => {
-    expect(stream([])).toMatchObject([{ type: "error", error: { kind: "truncated", code: "incomplete_stream" } }]);
+    expect(stream([])).toMatchObject([{ type: "error", error: { kind: "truncated", code: "upstream_stream_truncated" } }]);
   });
 
   test("an error after a finish reason is an error: old models finish in every chunk", () => {
@@ -41,16 +41,16 @@ describe("the end of a stream", () => {
 
   test("a tail that is no error spoils neither a whole answer nor a half one's diagnosis", () => {
     expect(stream([whole], ": bye").at(-1)).toEqual({ type: "end" });
-    expect(errorCode(stream([half], '{"error": {"code": 503, "mess'))).toBe("incomplete_stream");
+    expect(errorCode(stream([half], '{"error": {"code": 503, "mess'))).toBe("upstream_stream_truncated");
   });
 
   test("a whole call without a finish reason is still a cut answer", () => {
-    expect(errorCode(stream([chunk([{ functionCall: { name: "f", args: {} } }])]))).toBe("incomplete_stream");
+    expect(errorCode(stream([chunk([{ functionCall: { name: "f", args: {} } }])]))).toBe("upstream_stream_truncated");
   });
 
   test("one choice that was cut fails the answer", () => {
     const second = { candidates: [{ content: { parts: [{ text: "b" }] }, index: 1 }] };
-    expect(errorCode(stream([whole, second]))).toBe("incomplete_stream");
+    expect(errorCode(stream([whole, second]))).toBe("upstream_stream_truncated");
   });
 
   test("usage comes as it is told, so that a broken stream is billed", () => {
@@ -70,7 +70,7 @@ describe("frames", () => {
   });
 
   test("an event that is not JSON is an error", () => {
-    expect(errorCode(decodeText("data: {oops\n\n", callOf(ask)))).toBe("invalid_stream");
+    expect(errorCode(decodeText("data: {oops\n\n", callOf(ask)))).toBe("upstream_malformed");
   });
 
   test("the end marker of proxies is not a message", () => {

@@ -15,7 +15,7 @@ const NO_CANDIDATE = "The model returned an empty response.";
 const CUT: ProviderError = {
   kind: "truncated",
   message: "The upstream stream ended before the message was complete.",
-  code: "incomplete_stream",
+  code: "upstream_stream_truncated",
 };
 
 /** Upstream decides the index of a choice; more than OpenAI ever allows is garbage. */
@@ -81,7 +81,7 @@ function decodeFrame(state: AnswerState, frame: Frame): ChatEvent[] {
   // Only proxies send `[DONE]`; the end of the bytes says the same.
   if (data === "" || data === "[DONE]") return [];
   const parsed = parseJson(data);
-  if (parsed === undefined) return failed(state, malformed("invalid_stream", NOT_JSON));
+  if (parsed === undefined) return failed(state, malformed("upstream_malformed", NOT_JSON));
   const events: ChatEvent[] = [];
   for (const chunk of Array.isArray(parsed) ? parsed : [parsed]) {
     if (!state.over) events.push(...decodeChunk(state, chunk));
