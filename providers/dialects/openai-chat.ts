@@ -70,11 +70,10 @@ function encode({ request, target }: Call, profile: OpenAiChatProfile): Encoded 
   }
   renameOutputLimit(body, profile.outputLimitField);
   body.messages = toProviderMessages(request.body, profile);
-  if (request.stream && profile.streamUsage) {
-    body.stream_options = {
-      ...(request.body.stream_options as JsonObject | null | undefined),
-      include_usage: true,
-    };
+  // Those who do not know the option tell usage unasked, and some refuse it.
+  if (!profile.streamUsage) delete body.stream_options;
+  else if (request.stream) {
+    body.stream_options = { ...(request.body.stream_options as JsonObject | null | undefined), include_usage: true };
   }
   return {
     kind: "encoded",
@@ -114,6 +113,9 @@ function refused(field: string, provider: string): Refusal {
 
 function renameOutputLimit(body: JsonObject, field: OpenAiChatProfile["outputLimitField"]): void {
   if (field === "as_sent") return;
+  const other = field === "max_tokens" ? "max_completion_tokens" : "max_tokens";
+  // Under the right name already: nothing moves.
+  if (body[other] === undefined && body[field] !== null) return;
   const limit = body.max_completion_tokens ?? body.max_tokens;
   delete body.max_completion_tokens;
   delete body.max_tokens;

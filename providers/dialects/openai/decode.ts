@@ -6,10 +6,22 @@ import { errorInBody } from "./errors.ts";
 
 interface ChoiceState {
   finished: boolean;
+  hasOutput: boolean;
   /** Open tool calls by the key the provider uses for them. */
-  calls: Map<string, { call: number; id: string }>;
+  calls: Map<string, OpenCall>;
   callCount: number;
   latestKey: string | undefined;
+}
+
+interface OpenCall {
+  /** Position among the calls of the choice, once it has a name and was told. */
+  call: number | undefined;
+  /** As the provider told it; "" while it has not. */
+  id: string;
+  extra: JsonObject | undefined;
+  hasArguments: boolean;
+  /** Arguments that came before the name. */
+  held: string;
 }
 
 interface StreamState {
@@ -21,12 +33,7 @@ interface StreamState {
 
 /** A decoder for one stream. Comments, unknown events and placeholder chunks are skipped. */
 export function decoder(call: Call): Decoder {
-  const state: StreamState = {
-    call,
-    started: false,
-    over: false,
-    choices: new Map(),
-  };
+  const state: StreamState = { call, started: false, over: false, choices: new Map() };
   return {
     push: (frame) => (state.over ? [] : decodeFrame(state, frame)),
     end: (rest) => (state.over ? [] : decodeEnd(state, rest)),
@@ -40,30 +47,31 @@ function decodeFrame(state: StreamState, frame: Frame): ChatEvent[] {
   const chunk = parseJson(data);
   if (!isObject(chunk)) return failed(state, malformed("the provider sent a stream chunk that is not JSON"));
   const error = errorInBody(frame.event === "error" && chunk.error === undefined ? { error: chunk } : chunk);
-  if (error !== undefined) return failed(state, error);
+  // A provider that breaks off may still say what it will bill.
+  if (error !== undefined) return [...(state.started ? usageEvents(chunk) : []), ...failed(state, error)];
   return decodeChunk(state, chunk);
 }
 
 /** A stream request may be answered with one JSON document (usually an error), which arrives here as `rest`. */
 function decodeEnd(state: StreamState, rest: string): ChatEvent[] {
   const document = parseJson(rest);
-  if (isObject(document)) {
-    const error = errorInBody(document);
-    if (error !== undefined) return failed(state, error);
-  }
-  return terminal(state);
+  if (!isObject(document)) return terminal(state);
+  const error = errorInBody(document);
+  if (error !== undefined) return failed(state, error);
+  return state.started ? terminal(state) : decodeDocument(state, document);
+}
+
+/** A whole answer, in a body of its own or instead of a stream. */
+function decodeDocument(state: StreamState, document: JsonObject): ChatEvent[] {
+  const events = decodeChunk(state, document);
+  return state.over ? events : [...events, ...terminal(state)];
 }
 
 /** `[DONE]` or the end of the bytes. Without a finish reason the answer is not whole, whatever the provider says. */
 function terminal(state: StreamState): ChatEvent[] {
   const choices = [...state.choices.values()];
   if (choices.length === 0 || choices.some((choice) => !choice.finished)) {
-    const message = "The upstream stream ended before the message was complete.";
-    return failed(state, {
-      kind: "truncated",
-      message,
-      code: "upstream_stream_truncated",
-    });
+    return failed(state, truncated());
   }
   state.over = true;
   return [{ type: "end" }];
@@ -80,17 +88,15 @@ function decodeChunk(state: StreamState, chunk: JsonObject): ChatEvent[] {
     state.started = true;
     events.push(startOf(chunk, state.call));
   }
-  for (const choice of objectsIn(chunk.choices)) {
-    const finish = decodeChoice(state, choice, events);
-    if (finish !== undefined) {
-      events.push({ type: "error", error: finish });
-      state.over = true;
-      return events;
-    }
-  }
+  let failure: ProviderError | undefined;
+  for (const choice of objectsIn(chunk.choices)) failure ??= decodeChoice(state, choice, events);
+  events.push(...usageEvents(chunk));
+  return failure === undefined ? events : [...events, ...failed(state, failure)];
+}
+
+function usageEvents(chunk: JsonObject): ChatEvent[] {
   const usage = usageOf(chunk);
-  if (usage !== undefined) events.push({ type: "usage", usage });
-  return events;
+  return usage === undefined ? [] : [{ type: "usage", usage }];
 }
 
 function startOf(body: JsonObject, call: Call): ChatEvent {
@@ -104,59 +110,93 @@ function decodeChoice(state: StreamState, choice: JsonObject, events: ChatEvent[
   const index = typeof choice.index === "number" ? choice.index : 0;
   const known = state.choices.get(index) ?? {
     finished: false,
+    hasOutput: false,
     calls: new Map(),
     callCount: 0,
     latestKey: undefined,
   };
   state.choices.set(index, known);
-  const delta = choice.delta ?? choice.message;
-  if (isObject(delta)) decodeDelta(known, index, delta, events, state.call);
-  return decodeFinish(known, index, choice.finish_reason, events);
+  const at = { known, index, events, call: state.call };
+  const before = events.length;
+  if (isObject(choice.delta)) decodeDelta(at, choice.delta, objectsIn(choice.delta.tool_calls));
+  // After deltas a `message` is the whole answer once more (MiniMax).
+  else if (isObject(choice.message) && !known.hasOutput) decodeMessage(at, choice.message);
+  known.hasOutput ||= events.length > before || known.calls.size > 0;
+  return decodeFinish(at, choice.finish_reason);
 }
 
-function decodeDelta(known: ChoiceState, index: number, delta: JsonObject, events: ChatEvent[], call: Call): void {
-  const reasoning = firstText(delta.reasoning_content, delta.reasoning);
+/** Where events of a choice go. */
+interface At {
+  known: ChoiceState;
+  index: number;
+  events: ChatEvent[];
+  call: Call;
+}
+
+/** In a whole message every entry of `tool_calls` is a call of its own, with or without an id. */
+function decodeMessage(at: At, message: JsonObject): void {
+  const calls = objectsIn(message.tool_calls).map((toolCall, position) => {
+    return typeof toolCall.index === "number" ? toolCall : { ...toolCall, index: position };
+  });
+  decodeDelta(at, message, calls);
+}
+
+function decodeDelta(at: At, delta: JsonObject, toolCalls: JsonObject[]): void {
+  const { events, index } = at;
+  const reasoning = reasoningOf(delta);
   if (reasoning !== "") events.push({ type: "reasoning_delta", index, text: reasoning });
   const text = textOf(delta.content);
   if (text !== "") events.push({ type: "text_delta", index, text });
   const refusal = firstText(delta.refusal);
   if (refusal !== "") events.push({ type: "refusal_delta", index, text: refusal });
-  for (const toolCall of objectsIn(delta.tool_calls)) decodeToolCall(known, index, toolCall, events, call);
+  for (const toolCall of toolCalls) decodeToolCall(at, toolCall);
 }
 
 /**
  * Assembly of tool calls: by `index`, else by id, else the latest. A new non-empty id on a used index is a new call
- * (Ollama numbers every call 0); ids and names repeated on later deltas are ignored.
+ * (Ollama numbers every call 0); ids and names repeated on later deltas are ignored, names that come late are waited for.
  */
-function decodeToolCall(known: ChoiceState, index: number, toolCall: JsonObject, events: ChatEvent[], call: Call) {
+function decodeToolCall(at: At, toolCall: JsonObject): void {
+  const { known } = at;
   const body = isObject(toolCall.function) ? toolCall.function : isObject(toolCall.custom) ? toolCall.custom : {};
-  const id = typeof toolCall.id === "string" ? toolCall.id : "";
+  const id = firstText(toolCall.id);
   const key = typeof toolCall.index === "number" ? `#${toolCall.index}` : id !== "" ? id : (known.latestKey ?? "#0");
   let open = known.calls.get(key);
   if (open === undefined || (id !== "" && open.id !== "" && id !== open.id)) {
-    const newId = id === "" ? call.newId("call_") : id;
-    open = { call: known.callCount, id: newId };
-    known.callCount += 1;
+    if (open !== undefined) startCall(at, open, "");
+    open = { call: undefined, id: "", extra: undefined, hasArguments: false, held: "" };
     known.calls.set(key, open);
-    const extra = isObject(toolCall.extra_content) ? { extra: toolCall.extra_content } : {};
-    events.push({
-      type: "tool_call_start",
-      index,
-      call: open.call,
-      id: newId,
-      name: firstText(body.name),
-      ...extra,
-    });
   }
   known.latestKey = key;
-  const argumentsText = argumentsOf(body.arguments ?? body.input);
-  if (argumentsText !== "")
-    events.push({
-      type: "tool_call_delta",
-      index,
-      call: open.call,
-      argumentsText,
-    });
+  if (open.id === "") open.id = id;
+  if (isObject(toolCall.extra_content)) open.extra ??= toolCall.extra_content;
+  const name = firstText(body.name);
+  if (name !== "") startCall(at, open, name);
+  addArguments(at, open, argumentsOf(body.arguments ?? body.input));
+}
+
+function startCall(at: At, open: OpenCall, name: string): void {
+  if (open.call !== undefined) return;
+  const { known, index, events, call } = at;
+  open.call = known.callCount;
+  known.callCount += 1;
+  const id = open.id === "" ? call.newId("call_") : open.id;
+  const extra = open.extra === undefined ? {} : { extra: open.extra };
+  events.push({ type: "tool_call_start", index, call: open.call, id, name, ...extra });
+  const { held } = open;
+  open.held = "";
+  addArguments(at, open, held);
+}
+
+function addArguments({ index, events }: At, open: OpenCall, argumentsText: string): void {
+  // Cohere's word for "no arguments".
+  if (argumentsText === "" || (argumentsText === "null" && !open.hasArguments && open.held === "")) return;
+  if (open.call === undefined) {
+    open.held += argumentsText;
+    return;
+  }
+  open.hasArguments = true;
+  events.push({ type: "tool_call_delta", index, call: open.call, argumentsText });
 }
 
 function argumentsOf(value: unknown): string {
@@ -164,84 +204,57 @@ function argumentsOf(value: unknown): string {
   return isObject(value) ? JSON.stringify(value) : "";
 }
 
-const FINISH: Record<string, FinishReason> = {
-  stop: "stop",
-  eos: "stop",
-  eos_token: "stop",
-  end_turn: "stop",
-  stop_sequence: "stop",
-  length: "length",
-  max_tokens: "length",
-  model_length: "length",
-  model_context_window_exceeded: "length",
-  length_limit: "length",
-  tool_calls: "tool_calls",
-  tool_use: "tool_calls",
-  "tool-calls": "tool_calls",
-  function_call: "function_call",
-  content_filter: "content_filter",
-  content_filtered: "content_filter",
-  sensitive: "content_filter",
-  safety: "content_filter",
-};
-const FAILED_FINISH =
-  /^(error|network_error|insufficient_system_resource|timeout|abort|cancelled|function_call_filter)/i;
+/** By the lower-case spelling. A Map, because providers' words must not reach into an object's prototype. */
+const FINISH = new Map<string, FinishReason>([
+  ...words("stop", "stop eos eos_token end_turn stop_sequence complete end normal"),
+  ...words("length", "length max_tokens model_length model_context_window_exceeded length_limit"),
+  ...words("tool_calls", "tool_calls tool_use tool_call tool-calls"),
+  ...words("function_call", "function_call"),
+  ...words("content_filter", "content_filter content_filtered sensitive safety moderation guardrail_intervened"),
+]);
+const FAILED_FINISH = /^(error|network_error|insufficient_system_resource|timeout|function_call_filter)/i;
+const CUT_FINISH = /^(abort|cancelled)/i;
 
-function decodeFinish(
-  known: ChoiceState,
-  index: number,
-  told: unknown,
-  events: ChatEvent[],
-): ProviderError | undefined {
+function words(reason: FinishReason, spellings: string): [string, FinishReason][] {
+  return spellings.split(" ").map((spelling) => [spelling, reason]);
+}
+
+/** Appends the finish event; returns an error when the reason says that the answer failed. */
+function decodeFinish(at: At, told: unknown): ProviderError | undefined {
+  const { known, index, events } = at;
   if (typeof told !== "string" || told === "" || known.finished) return undefined;
-  if (FAILED_FINISH.test(told)) {
-    return {
-      kind: "server",
-      message: `The provider ended the answer with "${told}".`,
-      code: "upstream_error",
-    };
+  if (CUT_FINISH.test(told)) return truncated();
+  const mapped = FINISH.get(told.toLowerCase());
+  if (FAILED_FINISH.test(told) || (mapped === undefined && !known.hasOutput)) {
+    return { kind: "server", message: `The provider ended the answer with "${told}".`, code: "upstream_error" };
   }
   known.finished = true;
-  const mapped = FINISH[told] ?? "stop";
-  const reason = mapped === "stop" && known.callCount > 0 ? "tool_calls" : mapped;
-  events.push({ type: "finish", index, reason, nativeReason: told });
+  for (const open of known.calls.values()) startCall(at, open, "");
+  events.push({ type: "finish", index, reason: finishReason(mapped ?? "stop", known), nativeReason: told });
   return undefined;
+}
+
+/** Whether there are tool calls is seen, not believed. */
+function finishReason(mapped: FinishReason, known: ChoiceState): FinishReason {
+  if (known.callCount > 0) return mapped === "stop" || mapped === "function_call" ? "tool_calls" : mapped;
+  return mapped === "tool_calls" ? "stop" : mapped;
 }
 
 /** The events of a buffered answer. A body without choices is an error, never an empty success. */
 export function decodeBody(body: unknown, call: Call): ChatEvent[] {
-  if (!isObject(body))
-    return [
-      {
-        type: "error",
-        error: malformed("the provider's answer is not a JSON object"),
-      },
-    ];
+  const state: StreamState = { call, started: false, over: false, choices: new Map() };
+  if (!isObject(body)) return failed(state, malformed("the provider's answer is not a JSON object"));
   const error = errorInBody(body);
-  if (error !== undefined) return [{ type: "error", error }];
-  if (objectsIn(body.choices).length === 0) {
-    return [
-      {
-        type: "error",
-        error: malformed("the provider's answer has no choices"),
-      },
-    ];
-  }
-  const state: StreamState = {
-    call,
-    started: false,
-    over: false,
-    choices: new Map(),
-  };
-  const events = decodeChunk(state, body);
-  return state.over ? events : [...events, ...terminal(state)];
+  if (error !== undefined) return failed(state, error);
+  if (objectsIn(body.choices).length === 0) return failed(state, malformed("the provider's answer has no choices"));
+  return decodeDocument(state, body);
 }
 
 /**
  * Usage wherever it is told (`usage`, Groq's `x_groq.usage`, Moonshot's `choices[0].usage`); `undefined` when it is not.
  * OpenAI's `prompt_tokens` includes cached tokens and `completion_tokens` includes reasoning.
  */
-export function usageOf(body: JsonObject): Usage | undefined {
+function usageOf(body: JsonObject): Usage | undefined {
   const choice = objectsIn(body.choices)[0];
   const groq = isObject(body.x_groq) ? body.x_groq.usage : undefined;
   const usage = [body.usage, groq, choice?.usage].find(isObject);
@@ -249,25 +262,51 @@ export function usageOf(body: JsonObject): Usage | undefined {
   const prompt = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {};
   const completion = isObject(usage.completion_tokens_details) ? usage.completion_tokens_details : {};
   const inputTokens = tokens(usage.prompt_tokens);
-  const outputTokens = tokens(usage.completion_tokens);
+  const reasoningTokens = tokens(completion.reasoning_tokens);
+  const outputTokens = outputOf(usage, inputTokens, reasoningTokens);
+  // DeepSeek, Moonshot and Together, Mistral.
+  const cacheReads = [
+    prompt.cached_tokens,
+    usage.prompt_cache_hit_tokens,
+    usage.cached_tokens,
+    usage.num_cached_tokens,
+  ];
   return {
     inputTokens,
-    cacheReadTokens: atMost(tokens(prompt.cached_tokens ?? usage.prompt_cache_hit_tokens), inputTokens),
-    cacheWriteTokens: tokens(prompt.cache_write_tokens),
+    cacheReadTokens: atMost(firstTokens(...cacheReads), inputTokens),
+    cacheWriteTokens: firstTokens(prompt.cache_write_tokens, prompt.cache_creation_input_tokens),
     outputTokens,
-    reasoningTokens: atMost(tokens(completion.reasoning_tokens), outputTokens),
+    reasoningTokens: atMost(reasoningTokens, outputTokens),
     audioInputTokens: tokens(prompt.audio_tokens),
     audioOutputTokens: tokens(completion.audio_tokens),
   };
 }
 
+/** xAI counts reasoning beside `completion_tokens`; only the total shows it (vercel/ai#12425). */
+function outputOf(usage: JsonObject, input: number | undefined, reasoning: number | undefined): number | undefined {
+  const output = tokens(usage.completion_tokens);
+  if (input === undefined || output === undefined || reasoning === undefined) return output;
+  return tokens(usage.total_tokens) === input + output + reasoning ? output + reasoning : output;
+}
+
+function firstTokens(...told: unknown[]): number | undefined {
+  return told.map(tokens).find((count) => count !== undefined);
+}
+
 function tokens(value: unknown): number | undefined {
-  const count = typeof value === "string" && value !== "" ? Number(value) : value;
-  return typeof count === "number" && Number.isInteger(count) && count >= 0 ? count : undefined;
+  const count = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof count === "number" && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
 }
 
 function atMost(value: number | undefined, bound: number | undefined): number | undefined {
   return value === undefined || bound === undefined ? value : Math.min(value, bound);
+}
+
+/** The first field that holds some; providers that fill two put the same text into both. */
+function reasoningOf(delta: JsonObject): string {
+  const thinking = objectsIn(delta.content).map((part) => firstText(part.thinking) || textOf(part.thinking));
+  const details = objectsIn(delta.reasoning_details).map((detail) => firstText(detail.text, detail.summary));
+  return firstText(delta.reasoning_content, delta.reasoning, details.join(""), thinking.join(""));
 }
 
 /** Content is a string, null, or (Mistral) an array of parts. */
@@ -280,4 +319,9 @@ function textOf(content: unknown): string {
 
 function malformed(message: string): ProviderError {
   return { kind: "malformed", message, code: "upstream_malformed" };
+}
+
+function truncated(): ProviderError {
+  const message = "The upstream stream ended before the message was complete.";
+  return { kind: "truncated", message, code: "upstream_stream_truncated" };
 }

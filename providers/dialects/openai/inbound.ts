@@ -18,7 +18,8 @@ const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] a
 
 /** Names only what the router and the dialects rely on; everything else goes through unseen. */
 const BODY = z.looseObject({
-  model: z.string().min(1),
+  // Names are matched against patterns and quoted back, so they have a bound.
+  model: z.string().min(1).max(256),
   messages: z
     .array(
       z.looseObject({
@@ -65,26 +66,62 @@ function parse(body: unknown, header: (name: string) => string | undefined): Cha
 }
 
 /** OpenAI's own wording and codes, so that code written against them keeps working. */
-function toRefusal(issue: z.core.$ZodIssue, body: JsonObject): Refusal {
-  const param = paramOf(issue.path);
-  const found = issue.path.reduce<unknown>((value, key) => (value as JsonObject | undefined)?.[key as string], body);
+function toRefusal(issue: z.core.$ZodIssue, body: JsonObject, above: PropertyKey[] = []): Refusal {
+  const path = [...above, ...issue.path];
+  if (issue.code === "invalid_union") {
+    // The alternative that fits on the outside knows what is wrong inside.
+    const inner = issue.errors.find(([first]) => first !== undefined && first.path.length > 0)?.[0];
+    if (inner !== undefined) return toRefusal(inner, body, path);
+  }
+  const param = paramOf(path);
+  const found = path.reduce<unknown>((value, key) => (value as JsonObject | undefined)?.[key as string], body);
   if (found === undefined) {
     return refusal(`Missing required parameter: '${param}'.`, param, "missing_required_parameter");
   }
-  if (issue.code === "too_small" && Array.isArray(found)) {
-    return refusal(`Invalid '${param}': empty array. Expected at least one element.`, param, "empty_array");
+  if (issue.code === "invalid_value" && typeof found === "string") {
+    const accepted = issue.values.map((value) => `'${String(value)}'`);
+    const list = `${accepted.slice(0, -1).join(", ")}, and ${accepted.at(-1)}`;
+    return refusal(`Invalid value: '${found.slice(0, 100)}'. Supported values are: ${list}.`, param);
   }
-  if (issue.code === "invalid_value") {
-    const accepted = issue.values.map((value) => `'${String(value)}'`).join(", ");
-    return refusal(`Invalid value: '${String(found)}' at '${param}'. Supported values are: ${accepted}.`, param);
-  }
-  if (issue.code === "too_small" || issue.code === "too_big") {
-    const bound = issue.code === "too_small" ? `>= ${issue.minimum}` : `<= ${issue.maximum}`;
-    return refusal(`Invalid '${param}': found ${JSON.stringify(found)}, expected a value ${bound}.`, param);
-  }
-  const expected = issue.code === "invalid_type" ? issue.expected : "a string or an array of parts";
-  const message = `Invalid type for '${param}': expected ${expected}, but got ${typeName(found)} instead.`;
+  if (issue.code === "too_small" || issue.code === "too_big") return outOfBounds(issue, found, param);
+  const message = `Invalid type for '${param}': expected ${expectedBy(issue)}, but got ${typeName(found)} instead.`;
   return refusal(message, param, "invalid_type");
+}
+
+function outOfBounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, found: unknown, param: string): Refusal {
+  if (Array.isArray(found)) {
+    const message = `Invalid '${param}': empty array. Expected an array with minimum length 1, but got an empty array instead.`;
+    return refusal(message, param, "empty_array");
+  }
+  if (typeof found === "string" && issue.code === "too_small") {
+    const message = `Invalid '${param}': empty string. Expected a string with minimum length 1, but got an empty string instead.`;
+    return refusal(message, param, "empty_string");
+  }
+  if (typeof found === "string" && issue.code === "too_big") {
+    const message = `Invalid '${param}': string too long. Expected a string with maximum length ${issue.maximum}, but got a string with length ${found.length} instead.`;
+    return refusal(message, param, "string_above_max_length");
+  }
+  const kind = INTEGERS.includes(param) ? "integer" : "decimal";
+  const [side, bound] =
+    issue.code === "too_small" ? ["below minimum", `>= ${issue.minimum}`] : ["above maximum", `<= ${issue.maximum}`];
+  const message = `Invalid '${param}': ${kind} ${side} value. Expected a value ${bound}, but got ${String(found)} instead.`;
+  return refusal(message, param, `${kind}_${issue.code === "too_small" ? "below_min" : "above_max"}_value`);
+}
+
+const INTEGERS = ["n", "max_tokens", "max_completion_tokens"];
+
+const EXPECTED: Record<string, string> = {
+  string: "a string",
+  number: "a decimal",
+  int: "an integer",
+  boolean: "a boolean",
+  array: "an array",
+  object: "an object",
+};
+
+function expectedBy(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_type") return EXPECTED[issue.expected] ?? issue.expected;
+  return issue.code === "invalid_union" ? "one of a string or an array of objects" : "a string";
 }
 
 function refusal(message: string, param: string | undefined, code = "invalid_value"): Refusal {
@@ -103,7 +140,9 @@ function paramOf(path: PropertyKey[]): string {
 
 function typeName(value: unknown): string {
   if (value === null) return "null";
-  return Array.isArray(value) ? "array" : typeof value;
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "number") return Number.isInteger(value) ? "an integer" : "a decimal number";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
 function renderBody(answer: ChatAnswer, head: AnswerHead): JsonObject {

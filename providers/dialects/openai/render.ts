@@ -1,5 +1,5 @@
 // Neutral events as the chunks of a Chat Completions stream.
-import type { ChatEvent, ReasoningDetail, Usage } from "../../../src/chat.ts";
+import { type ChatEvent, mergeUsage, type ReasoningDetail, type Usage } from "../../../src/chat.ts";
 import type { AnswerHead, StreamRenderer } from "../../../src/dialect.ts";
 import { renderUsage } from "./inbound.ts";
 
@@ -53,7 +53,7 @@ function renderEvent(state: ChunkState, event: ChatEvent): string {
       return "";
     }
     case "usage":
-      state.usage = { ...state.usage, ...event.usage };
+      state.usage = mergeUsage(state.usage, event.usage);
       return "";
     case "end":
       return `${renderUsageChunk(state)}data: [DONE]\n\n`;
@@ -103,6 +103,7 @@ function renderChoiceEvent(state: ChunkState, event: ChoiceEvent): string {
       });
     }
     case "tool_call_delta":
+      if (event.argumentsText === "") return "";
       known.callsWithArguments.add(event.call);
       return toolDelta(state, event, {
         function: { arguments: event.argumentsText },
