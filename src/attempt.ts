@@ -1,35 +1,47 @@
 // One call of one target: encode, send, decode until the answer is certain to be one, and settle exactly once.
 import { strict as assert } from "node:assert";
-import { type ChatEvent, type ChatRequest, mergeUsage, type ProviderError, type Usage } from "./chat.ts";
-import type { Call, Decoder, EnabledProvider, Encoded, Target } from "./dialect.ts";
+import { AnswerReader, isCommit, isContent, isTerminal, type Piece } from "./answer-reader.ts";
+import {
+  type ChatEvent,
+  type ChatRequest,
+  type JsonObject,
+  mergeUsage,
+  type ProviderError,
+  type Usage,
+} from "./chat.ts";
+import type { Call, Download, EnabledProvider, Encoded, Target } from "./dialect.ts";
 import { parseJson } from "./json.ts";
+import type { Memory } from "./memory.ts";
 import { costNanoUsd } from "./pricing.ts";
-import { type RawFrame, SseParser } from "./sse.ts";
 import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
 import type { Clocks, Opened, Upstream } from "./upstream.ts";
-
-/** Events with the bytes they came in, when they came as a frame that a relay may pass on. */
-export interface Piece {
-  events: ChatEvent[];
-  frame: RawFrame | undefined;
-}
 
 export interface AttemptDeps {
   upstream: Upstream;
   ledger: Ledger;
   nowMs(): number;
   newId(prefix: string): string;
+  /** What answers asked to be remembered for later requests, per caller. */
+  memory: Pick<Memory, "remember" | "recall">;
+  /** Fetches a file for a provider that does not fetch itself. */
+  download(url: string, signal: AbortSignal): Promise<Download | { error: ProviderError }>;
 }
 
 export interface AttemptInput {
   requestId: string;
   number: number;
+  /** Name of the caller's key: callers do not share memories. */
+  caller: string;
   request: ChatRequest;
   target: Target;
+  /** See Call. */
+  repairs: readonly string[];
+  continuation: JsonObject | undefined;
   catalogVersion: string;
   signal: AbortSignal;
   clocks: Clocks;
-  /** Called once, after the attempt's row is settled and before the last bytes are handed out. */
+  /** Called once, after the attempt's row is settled and before the last bytes are handed out; not when the answer goes on
+   *  in another call. */
   onStreamEnd(error: ProviderError | undefined): void;
 }
 
@@ -42,7 +54,7 @@ export interface Bill {
 export type AttemptResult =
   /** The dialect cannot express the request for this target; nothing was sent. */
   | { kind: "refused"; error: ProviderError }
-  | { kind: "failed"; error: ProviderError }
+  | { kind: "failed"; error: ProviderError; call: Call }
   | { kind: "buffered"; encoded: Encoded; events: ChatEvent[]; body: string; bill: Bill }
   /** `pieces` must be consumed or returned: its `finally` pays the bill. `bill` is complete with the last piece. */
   | { kind: "stream"; encoded: Encoded; pieces: AsyncGenerator<Piece[], void, undefined>; bill(): Bill };
@@ -50,12 +62,19 @@ export type AttemptResult =
 /** A larger buffered answer is refused: 64 MiB holds the largest image answers. */
 const MAX_BODY_BYTES = 64 * 1024 ** 2;
 const MAX_ERROR_BYTES = 1024 ** 2;
-/** Inline images make single events of several megabytes. */
-const MAX_FRAME_BYTES = 32 * 1024 ** 2;
-
 export async function callOnce(deps: AttemptDeps, input: AttemptInput): Promise<AttemptResult> {
-  const { request, target } = input;
-  const call: Call = { request, target, nowMs: deps.nowMs(), newId: deps.newId };
+  const { request, target, caller, repairs, continuation } = input;
+  const call: Call = {
+    request,
+    target,
+    nowMs: deps.nowMs(),
+    newId: deps.newId,
+    repairs,
+    recall: (key) => deps.memory.recall(caller, key),
+    ...(continuation === undefined ? {} : { continuation }),
+  };
+  const refused = await fetchAttachments(deps, call, input.signal);
+  if (refused !== undefined) return { kind: "refused", error: refused };
   const encoded = target.provider.dialect.encode(call);
   if (encoded.kind === "refusal") return { kind: "refused", error: encoded.error };
   const row = openRow(deps, input);
@@ -67,6 +86,30 @@ export async function callOnce(deps: AttemptDeps, input: AttemptInput): Promise<
   }
 }
 
+const ATTACHMENTS_MAX = 20;
+
+/** Puts the files this provider does not fetch itself into the call; the reason when one cannot be had. */
+async function fetchAttachments(
+  deps: AttemptDeps,
+  call: Call,
+  signal: AbortSignal,
+): Promise<ProviderError | undefined> {
+  const urls = [...new Set(call.target.provider.dialect.attachments?.(call) ?? [])];
+  if (urls.length === 0) return undefined;
+  if (urls.length > ATTACHMENTS_MAX) {
+    const message = `At most ${ATTACHMENTS_MAX} files are fetched for one request; found ${urls.length}.`;
+    return { kind: "invalid_request", message, code: "too_many_files" };
+  }
+  const fetched = await Promise.all(urls.map(async (url) => [url, await deps.download(url, signal)] as const));
+  const downloads = new Map<string, Download>();
+  for (const [url, result] of fetched) {
+    if ("error" in result) return result.error;
+    downloads.set(url, result);
+  }
+  call.downloads = downloads;
+  return undefined;
+}
+
 async function exchange(
   deps: AttemptDeps,
   input: AttemptInput,
@@ -75,21 +118,23 @@ async function exchange(
   row: AttemptRow,
 ): Promise<AttemptResult> {
   const { request, target } = input;
+  const wireStreams = request.stream || encoded.streams === true;
   const sent = await deps.upstream.send({
     url: target.provider.baseUrl + encoded.wire.path,
-    headers: headersFor(target.provider, encoded, request.stream),
+    headers: headersFor(target.provider, encoded, wireStreams),
     body: encoded.wire.body,
     signal: input.signal,
     clocks: input.clocks,
   });
   if (sent.kind === "error") {
     row.wasSent = sent.wasSent;
-    return row.fail(sent.error);
+    return row.fail(sent.error, call);
   }
   row.httpStatus = sent.status;
   row.upstreamRequestId = sent.headers["x-request-id"] ?? sent.headers["request-id"];
-  if (sent.status < 200 || sent.status > 299) return row.fail(await readError(deps, target, sent));
-  return request.stream ? openStream(row, call, encoded, sent, input) : readBuffered(row, call, encoded, sent);
+  if (sent.status < 200 || sent.status > 299) return row.fail(await readError(deps, target, sent), call);
+  if (request.stream) return openStream(row, call, encoded, sent, input);
+  return encoded.streams ? collectStream(row, call, encoded, sent) : readBuffered(row, call, encoded, sent);
 }
 
 function headersFor(provider: EnabledProvider, encoded: Encoded, stream: boolean): Record<string, string> {
@@ -113,13 +158,32 @@ async function readError(deps: AttemptDeps, target: Target, sent: Opened): Promi
 
 async function readBuffered(row: AttemptRow, call: Call, encoded: Encoded, sent: Opened): Promise<AttemptResult> {
   const body = await sent.text(MAX_BODY_BYTES);
-  if ("error" in body) return row.fail(body.error);
+  if ("error" in body) return row.fail(body.error, call);
   const events = call.target.provider.dialect.decodeBody(parseJson(body.text), call);
   row.observe(events);
   const failure = events.find((event) => event.type === "error");
-  if (failure !== undefined) return row.fail(failure.error);
+  if (failure !== undefined) return row.fail(failure.error, call);
   row.settle("complete", undefined);
   return { kind: "buffered", encoded, events, body: body.text, bill: row.bill() };
+}
+
+/** A stream for a caller who wants the answer whole: everything is "before the first content" until its end. */
+async function collectStream(row: AttemptRow, call: Call, encoded: Encoded, sent: Opened): Promise<AttemptResult> {
+  const reader = new AnswerReader(sent, call.target.provider.dialect.decoder(call));
+  const events: ChatEvent[] = [];
+  for (let terminal: ChatEvent | undefined; terminal === undefined; ) {
+    const arrived = (await reader.read()).flatMap((piece) => piece.events);
+    row.observe(arrived);
+    for (const event of arrived) events.push(event);
+    terminal = arrived.find(isTerminal);
+    if (terminal?.type === "error") {
+      reader.close();
+      return row.fail(terminal.error, call);
+    }
+  }
+  reader.close();
+  row.settle("complete", undefined);
+  return { kind: "buffered", encoded, events, body: "", bill: row.bill() };
 }
 
 /** Holds the preamble back until the first content or finish: until then the attempt can fail without a trace. */
@@ -141,7 +205,7 @@ async function openStream(
       reader.close();
       // What was already told (Anthropic's first event counts the prompt) is billed, whatever came of it.
       for (const piece of held) row.observe(piece.events);
-      return row.fail(decisive.error);
+      return row.fail(decisive.error, call);
     }
     break;
   }
@@ -165,6 +229,7 @@ async function* deliver(
       const terminal = pieces.flatMap((piece) => piece.events).find(isTerminal);
       // Settled before the last bytes go out: an answer the caller has whole is in the ledger, whatever happens next.
       if (terminal?.type === "end") end("complete", undefined);
+      if (terminal?.type === "continue") row.settle("complete", undefined);
       if (terminal?.type === "error") {
         end(terminal.error.kind === "cancelled" ? "cancelled" : "truncated", terminal.error);
       }
@@ -175,73 +240,6 @@ async function* deliver(
     reader.close();
     if (!row.isSettled) end("cancelled", { kind: "cancelled", message: "The caller closed the connection." });
   }
-}
-
-function isTerminal(event: ChatEvent): event is Extract<ChatEvent, { type: "end" | "error" }> {
-  return event.type === "end" || event.type === "error";
-}
-
-/** Content: what a caller could show or act on. */
-function isContent(event: ChatEvent): boolean {
-  return event.type.endsWith("_delta") || event.type === "tool_call_start" || event.type === "reasoning_detail";
-}
-
-function isCommit(event: ChatEvent): boolean {
-  return isContent(event) || event.type === "finish";
-}
-
-/** Chunks of bytes as pieces, ending with exactly one terminal event. */
-class AnswerReader {
-  readonly #opened: Opened;
-  readonly #chunks: AsyncGenerator<Uint8Array, ProviderError | undefined, undefined>;
-  readonly #decoder: Decoder;
-  readonly #parser = new SseParser(MAX_FRAME_BYTES);
-  #isOver = false;
-
-  constructor(opened: Opened, decoder: Decoder) {
-    this.#opened = opened;
-    this.#chunks = opened.chunks();
-    this.#decoder = decoder;
-  }
-
-  /** The pieces of the next chunk. Not to be called after the terminal event. */
-  async read(): Promise<Piece[]> {
-    assert(!this.#isOver, "read after the end of the answer");
-    const step = await this.#chunks.next();
-    const pieces = step.done ? this.#finish(step.value) : this.#decode(step.value);
-    const events = pieces.flatMap((piece) => piece.events);
-    this.#isOver = events.some(isTerminal);
-    if (events.some(isContent)) this.#opened.progress();
-    return pieces;
-  }
-
-  #decode(chunk: Uint8Array): Piece[] {
-    try {
-      return this.#parser.push(chunk).map((frame) => ({ events: this.#decoder.push(frame), frame }));
-    } catch (error) {
-      assert(error instanceof Error);
-      return failure({ kind: "malformed", message: error.message, code: "upstream_malformed" });
-    }
-  }
-
-  #finish(error: ProviderError | undefined): Piece[] {
-    if (error !== undefined && error.kind !== "network") return failure(error);
-    const { frames, rest } = this.#parser.end();
-    const last = frames.map((frame): Piece => ({ events: this.#decoder.push(frame), frame }));
-    // The decoder knows best whether the answer was whole, and may find the provider's own reason in the rest; an answer
-    // that merely stops is `truncated`, whether the connection was closed or broke.
-    return [...last, { events: this.#decoder.end(rest), frame: undefined }];
-  }
-
-  /** After the end the socket goes back to the pool; before it, it is cut. */
-  close(): void {
-    if (this.#isOver) this.#opened.drain();
-    else this.#opened.close();
-  }
-}
-
-function failure(error: ProviderError): Piece[] {
-  return [{ events: [{ type: "error", error }], frame: undefined }];
 }
 
 /** Journals the attempt before the provider hears of it. */
@@ -275,7 +273,8 @@ class AttemptRow {
 
   observe(events: ChatEvent[]): void {
     for (const event of events) {
-      if (event.type === "usage") this.#usage = mergeUsage(this.#usage, event.usage);
+      if (event.type === "remember") this.#deps.memory.remember(this.#input.caller, event.key, event.value);
+      else if (event.type === "usage") this.#usage = mergeUsage(this.#usage, event.usage);
       else if (event.type === "finish") this.#finishReason ??= event.nativeReason;
       else if (isContent(event)) this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;
     }
@@ -287,9 +286,9 @@ class AttemptRow {
     return { usage: this.#usage, costNanoUsd: costed };
   }
 
-  fail(error: ProviderError): AttemptResult {
+  fail(error: ProviderError, call: Call): AttemptResult {
     this.settle(error.kind === "cancelled" ? "cancelled" : "failed", error);
-    return { kind: "failed", error };
+    return { kind: "failed", error, call };
   }
 
   settle(endReason: EndReason, error: ProviderError | undefined): void {

@@ -117,15 +117,24 @@ export interface ReasoningDetail {
   tool_offset: number;
 }
 
-/** The one neutral stream inside. Grammar: `start content* finish* usage* (end | error)`; usage may come at any point
- *  after start and is cumulative (the last one wins). Exactly one terminal event. `index` is the choice. */
+/** A source the answer quotes: characters `startIndex` to `endIndex` (UTF-16, end exclusive) of the choice's text. */
+export interface UrlCitation {
+  url: string;
+  title: string;
+  startIndex: number;
+  endIndex: number;
+}
+
+/** The one neutral stream inside. Grammar: `start content* finish* usage* (end | continue | error)`; usage may come at any
+ *  point after start and is cumulative (the last one wins). Exactly one terminal event. `index` is the choice. */
 export type ChatEvent =
   | { type: "start"; id: string; model: string }
   | { type: "text_delta"; index: number; text: string }
   | { type: "refusal_delta"; index: number; text: string }
   | { type: "reasoning_delta"; index: number; text: string }
   | { type: "reasoning_detail"; index: number; detail: ReasoningDetail }
-  /** `call` counts the tool calls of the choice from 0. `extra` is returned as `extra_content` and must come back. */
+  /** `call` counts the tool calls of the choice from 0. `extra` is returned as `extra_content` and must come back.
+   *  `custom`: the tool takes free text, and the deltas are that text instead of JSON arguments. */
   | {
       type: "tool_call_start";
       index: number;
@@ -133,21 +142,20 @@ export type ChatEvent =
       id: string;
       name: string;
       extra?: JsonObject;
+      custom?: true;
     }
-  | {
-      type: "tool_call_delta";
-      index: number;
-      call: number;
-      argumentsText: string;
-    }
-  | {
-      type: "finish";
-      index: number;
-      reason: FinishReason;
-      nativeReason: string;
-    }
+  | { type: "tool_call_delta"; index: number; call: number; argumentsText: string }
+  | { type: "annotation"; index: number; annotation: UrlCitation }
+  /** Members without a neutral meaning (`service_tier`, `logprobs`, `images`, …), put as they are on the answer, the choice
+   *  or its message. Whole values: a later one replaces an earlier one of the same name. */
+  | { type: "extra"; at: "answer" | "choice" | "message"; index: number; members: JsonObject }
+  | { type: "finish"; index: number; reason: FinishReason; nativeReason: string }
   | { type: "usage"; usage: Usage }
+  /** Never shown: what a later request that comes back with `key` (a tool call's id) needs and its caller may have dropped. */
+  | { type: "remember"; key: string; value: JsonObject }
   | { type: "end" }
+  /** The provider paused: the answer goes on in another call of the same target, made with this state. */
+  | { type: "continue"; state: JsonObject }
   | { type: "error"; error: ProviderError };
 
 /** The branches the loop can take; `retry.ts` says what each one leads to. */
@@ -189,6 +197,8 @@ export interface ChatAnswer {
   choices: ChatChoice[];
   usage: Usage | undefined;
   error: ProviderError | undefined;
+  /** Members for the answer itself. */
+  extra: JsonObject;
 }
 
 export interface ChatChoice {
@@ -197,25 +207,26 @@ export interface ChatChoice {
   refusal: string;
   reasoning: string;
   reasoningDetails: ReasoningDetail[];
-  toolCalls: {
-    id: string;
-    name: string;
-    argumentsText: string;
-    extra?: JsonObject;
-  }[];
+  toolCalls: ChatToolCall[];
+  annotations: UrlCitation[];
+  /** Members for the choice and for its message. */
+  extra: JsonObject;
+  messageExtra: JsonObject;
   finishReason: FinishReason | undefined;
   nativeReason: string | undefined;
 }
 
+export interface ChatToolCall {
+  id: string;
+  name: string;
+  argumentsText: string;
+  extra?: JsonObject;
+  custom?: true;
+}
+
 /** Folds the events of one answer into the whole answer. Total: events out of grammar are folded as far as they make sense. */
 export function fold(events: Iterable<ChatEvent>): ChatAnswer {
-  const answer: ChatAnswer = {
-    id: "",
-    model: "",
-    choices: [],
-    usage: undefined,
-    error: undefined,
-  };
+  const answer: ChatAnswer = { id: "", model: "", choices: [], usage: undefined, error: undefined, extra: {} };
   for (const event of events) foldInto(answer, event);
   return answer;
 }
@@ -234,6 +245,12 @@ export function foldInto(answer: ChatAnswer, event: ChatEvent): void {
       answer.error = event.error;
       return;
     case "end":
+    case "continue":
+    case "remember":
+      return;
+    case "extra":
+      if (event.at === "answer") Object.assign(answer.extra, event.members);
+      else foldChoice(choiceAt(answer, event.index), event);
       return;
     default:
       foldChoice(choiceAt(answer, event.index), event);
@@ -246,11 +263,16 @@ function foldChoice(choice: ChatChoice, event: ChatEvent): void {
   else if (event.type === "reasoning_delta") choice.reasoning += event.text;
   else if (event.type === "reasoning_detail") choice.reasoningDetails.push(event.detail);
   else if (event.type === "tool_call_start") {
-    const call = { id: event.id, name: event.name, argumentsText: "" };
-    choice.toolCalls[event.call] = event.extra === undefined ? call : { ...call, extra: event.extra };
+    const call: ChatToolCall = { id: event.id, name: event.name, argumentsText: "" };
+    if (event.extra !== undefined) call.extra = event.extra;
+    if (event.custom !== undefined) call.custom = event.custom;
+    choice.toolCalls[event.call] = call;
   } else if (event.type === "tool_call_delta") {
     const call = choice.toolCalls[event.call];
     if (call !== undefined) call.argumentsText += event.argumentsText;
+  } else if (event.type === "annotation") choice.annotations.push(event.annotation);
+  else if (event.type === "extra") {
+    Object.assign(event.at === "choice" ? choice.extra : choice.messageExtra, event.members);
   } else if (event.type === "finish") {
     choice.finishReason = event.reason;
     choice.nativeReason = event.nativeReason;
@@ -267,6 +289,9 @@ function choiceAt(answer: ChatAnswer, index: number): ChatChoice {
     reasoning: "",
     reasoningDetails: [],
     toolCalls: [],
+    annotations: [],
+    extra: {},
+    messageExtra: {},
     finishReason: undefined,
     nativeReason: undefined,
   };
@@ -282,4 +307,13 @@ export function mergeUsage(before: Usage | undefined, after: Usage): Usage {
     if (tokens !== undefined) merged[field as keyof Usage] = tokens;
   }
   return merged;
+}
+
+/** The usage of several calls together: a class that no call told stays untold. */
+export function addUsage(total: Usage | undefined, more: Usage): Usage {
+  const sum: Usage = { ...total };
+  for (const [field, tokens] of Object.entries(more)) {
+    if (tokens !== undefined) sum[field as keyof Usage] = (sum[field as keyof Usage] ?? 0) + tokens;
+  }
+  return sum;
 }

@@ -1,7 +1,8 @@
 // Everything an operator can set: signalbox.yaml, the environment and the command line, checked and merged.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
+import { nearest } from "./nearest.ts";
 import { microUsd, sizeBytes, tokenCount } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 
@@ -77,15 +78,21 @@ const FILE = z.strictObject({
   providers: z.record(z.string(), PROVIDER).prefault({}),
 });
 
+/** Target names are split at the first slash, and the id travels in response headers. */
+const PROVIDER_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
 const DEFAULT_FILE = "signalbox.yaml";
 
 /** Reads and checks everything. The file may be absent, unless it was named. */
 export function loadConfig(inputs: ConfigInputs): Config | { errors: FileError[] } {
   const { flags, env } = inputs;
-  const named = flags.config ?? env.SIGNALBOX_CONFIG;
+  const named = flags.config ?? (env.SIGNALBOX_CONFIG || undefined);
   const file = named ?? DEFAULT_FILE;
   if (named !== undefined && !existsSync(named)) {
     return { errors: [{ file, line: 1, column: 1, message: "this file does not exist" }] };
+  }
+  if (existsSync(file) && !statSync(file).isFile()) {
+    return { errors: [{ file, line: 1, column: 1, message: "this is not a file" }] };
   }
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
   return buildConfig(inputs, { file, text });
@@ -96,47 +103,52 @@ export function buildConfig(
   inputs: ConfigInputs,
   source: { file: string; text: string },
 ): Config | { errors: FileError[] } {
-  const { flags, env } = inputs;
+  const { env } = inputs;
   const read = readYaml(source, FILE);
   if ("errors" in read) return read;
   const errors: FileError[] = [];
   const providers = enableProviders(inputs, read, errors);
   const settings = read.value;
-  const port = parsePort(flags.port ?? env.SIGNALBOX_PORT, settings.server.port ?? 8787);
-  if (port === undefined) {
-    const found = flags.port ?? env.SIGNALBOX_PORT;
-    errors.push({ file: "--port", line: 1, column: 1, message: `expected a port from 0 to 65535; found "${found}".` });
-  }
-  if (errors.length > 0) return { errors };
+  const port = given(inputs, "port");
+  const host = given(inputs, "host");
   const config: Config = {
-    host: flags.host ?? env.SIGNALBOX_HOST ?? settings.server.host ?? "127.0.0.1",
-    port: port ?? 0,
+    host: host?.text ?? settings.server.host ?? "127.0.0.1",
+    port: port === undefined ? (settings.server.port ?? 8787) : parsePort(port.text),
     maxBodyBytes: settings.server.max_body ?? 32 * 1024 ** 2,
-    dataDir: flags.data ?? env.SIGNALBOX_DATA ?? settings.data ?? "./data",
-    rulesDir: flags.rules ?? env.SIGNALBOX_RULES ?? settings.rules,
+    dataDir: given(inputs, "data")?.text ?? settings.data ?? "./data",
+    rulesDir: given(inputs, "rules")?.text ?? settings.rules,
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
     ...providers,
   };
-  const isExposed = config.apiKey === undefined && !isLoopback(config.host);
-  if (!isExposed) return config;
-  const message =
-    `refusing to listen on ${config.host} without a key: anyone who reaches it could spend your money. ` +
-    "Set SIGNALBOX_API_KEY, or listen on 127.0.0.1.";
-  return {
-    errors: [
-      settings.server.host === undefined ? onCommandLine("--host", message) : read.at(["server", "host"], message),
-    ],
-  };
+  if (port !== undefined && Number.isNaN(config.port)) {
+    errors.push(outsideOfFile(port.from, `expected a port from 0 to 65535; found "${port.text}".`));
+  }
+  if (config.apiKey === undefined && !isLoopback(config.host)) {
+    const message =
+      `refusing to listen on ${config.host} without a key: anyone who reaches it could spend your money. ` +
+      "Set SIGNALBOX_API_KEY, or listen on 127.0.0.1.";
+    errors.push(host === undefined ? read.at(["server", "host"], message) : outsideOfFile(host.from, message));
+  }
+  return errors.length > 0 ? { errors } : config;
 }
 
-function onCommandLine(flag: string, message: string): FileError {
-  return { file: flag, line: 1, column: 1, message };
+/** What the command line or else the environment says, and which of them. An empty variable counts as unset. */
+function given({ flags, env }: ConfigInputs, name: keyof Flags): { text: string; from: string } | undefined {
+  const flag = flags[name];
+  if (flag !== undefined) return { text: flag, from: `--${name}` };
+  const variable = `SIGNALBOX_${name.toUpperCase()}`;
+  const text = env[variable];
+  return text ? { text, from: variable } : undefined;
 }
 
-function parsePort(given: string | undefined, fallback: number): number | undefined {
-  if (given === undefined) return fallback;
-  const port = /^\d+$/.test(given) ? Number(given) : -1;
-  return port >= 0 && port <= 65_535 ? port : undefined;
+function outsideOfFile(from: string, message: string): FileError {
+  return { file: from, line: 1, column: 1, message };
+}
+
+/** NaN when it is none. */
+function parsePort(text: string): number {
+  const port = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  return port <= 65_535 ? port : Number.NaN;
 }
 
 export function isLoopback(host: string): boolean {
@@ -149,7 +161,13 @@ function enableProviders(inputs: ConfigInputs, read: Checked<FileSettings>, erro
   const settings = read.value.providers;
   const providers = new Map<string, EnabledProvider>();
   const disabled = new Map<string, string>();
-  const custom = Object.keys(settings).filter((id) => !inputs.known.some((provider) => provider.id === id));
+  const builtIn = new Set(knownIds(inputs));
+  const custom = Object.keys(settings).filter((id) => !builtIn.has(id));
+  for (const [id, { dialect }] of Object.entries(settings)) {
+    if (dialect === undefined || !builtIn.has(id)) continue;
+    const message = `providers.${id}.dialect: a built-in provider has its dialect; give another provider a name of its own.`;
+    errors.push(read.at(["providers", id, "dialect"], message));
+  }
   const all = [...inputs.known, ...custom.flatMap((id) => customProvider(inputs, id, read, errors))];
   for (const provider of all.filter((candidate) => candidate.standsInFor === undefined)) {
     const enabled = enable(inputs, provider, settings[provider.id], read, errors);
@@ -183,14 +201,21 @@ function customProvider(
   const accepted = Object.keys(inputs.dialects).join(", ");
   if (dialect === undefined || settings.base_url === undefined) {
     const found = settings.dialect === undefined ? "none" : `"${settings.dialect}"`;
-    const message =
-      dialect === undefined
-        ? `providers.${id}: "${id}" is not a built-in provider, so it needs a dialect (one of ${accepted}); found ${found}.`
-        : `providers.${id}: "${id}" is not a built-in provider, so it needs a base_url.`;
+    const lack = dialect === undefined ? `a dialect (one of ${accepted}); found ${found}` : "a base_url";
+    const close = nearest(id, knownIds(inputs), 1)[0];
+    const hint = close === undefined ? "" : ` Did you mean "${close}"?`;
+    const message = `providers.${id}: "${id}" is not a built-in provider, so it needs ${lack}.${hint}`;
     errors.push(read.at(["providers", id], message));
     return [];
   }
-  const authorize = inputs.known.find((provider) => provider.dialect.id === dialect.id)?.authorize ?? bearer;
+  if (!PROVIDER_ID.test(id)) {
+    const message = `providers: "${id}" cannot be the id of a provider: letters, digits, "-", "_" and "." only.`;
+    errors.push(read.at(["providers", id], message));
+    return [];
+  }
+  // The vendor of a wire protocol is the one that has a simulated stand-in: Azure speaks OpenAI's with a header of its own.
+  const isVendor = (provider: Provider) => provider.standsInFor !== undefined && provider.dialect.id === dialect.id;
+  const authorize = inputs.known.find(isVendor)?.authorize ?? bearer;
   return [
     {
       id,
@@ -204,6 +229,10 @@ function customProvider(
       baseUrl: settings.base_url,
     },
   ];
+}
+
+function knownIds(inputs: ConfigInputs): string[] {
+  return inputs.known.map(({ id }) => id);
 }
 
 function bearer(key: string): Record<string, string> {
@@ -221,7 +250,8 @@ function enable(
   if (settings?.enabled === false) return "it is switched off in signalbox.yaml";
   const fill = (field: "api_key" | "base_url") => {
     const filled = interpolate(settings?.[field], inputs.env);
-    if (filled === undefined || "value" in filled) return filled?.value;
+    // `${NAME:-}` is how one writes "or nothing".
+    if (filled === undefined || "value" in filled) return filled?.value || undefined;
     const message = `providers.${provider.id}.${field}: the environment variable ${filled.missing} is not set.`;
     errors.push(read.at(["providers", provider.id, field], message));
     return undefined;
@@ -230,12 +260,11 @@ function enable(
   const key = fill("api_key") ?? firstSet(inputs.env, provider.keyEnv);
   const ownUrl = fill("base_url") ?? firstSet(inputs.env, provider.baseUrlEnv);
   if (errors.length > errorsBefore) return undefined;
-  const isOn =
-    provider.enabledBy === "key" ? key !== undefined : ownUrl !== undefined || settings?.base_url !== undefined;
-  if (!isOn) {
-    if (settings?.enabled !== true)
-      return `set ${[...(provider.enabledBy === "key" ? provider.keyEnv : provider.baseUrlEnv)].join(" or ")}`;
-    const message = `providers.${provider.id}: enabled, but it has no ${provider.enabledBy === "key" ? `key (${provider.keyEnv.join(" or ")})` : `address (${provider.baseUrlEnv.join(" or ")})`}.`;
+  const needsKey = provider.enabledBy === "key";
+  if ((needsKey ? key : ownUrl) === undefined) {
+    const names = (needsKey ? provider.keyEnv : provider.baseUrlEnv).join(" or ") || "base_url";
+    if (settings?.enabled !== true) return `set ${names}`;
+    const message = `providers.${provider.id}: enabled, but it has no ${needsKey ? "key" : "address"} (${names}).`;
     errors.push(read.at(["providers", provider.id], message));
     return undefined;
   }
@@ -266,12 +295,14 @@ function interpolate(text: string | undefined, env: Environment): { value: strin
 }
 
 function firstSet(env: Environment, names: string[]): string | undefined {
-  return names.map((name) => env[name]).find((value) => value !== undefined && value !== "");
+  // Keys pasted into files end in a newline surprisingly often, and a header must not.
+  return names.map((name) => env[name]?.trim()).find((value) => value !== undefined && value !== "");
 }
 
 /**
- * The address to call. `OLLAMA_HOST=host:port` lacks a scheme: http is added; an address without a path gets the path of
- * the built-in one (`http://gpu-1:8000` means `http://gpu-1:8000/v1`). A trailing slash is cut.
+ * The address to call. `OLLAMA_HOST=host:port` lacks a scheme: http is added, and without a port that of the built-in
+ * address. An address without a path gets the path of the built-in one (`http://gpu-1:8000` means
+ * `http://gpu-1:8000/v1`). A trailing slash is cut.
  */
 function addressOf(
   provider: Provider,
@@ -281,13 +312,23 @@ function addressOf(
   const filled = interpolate(ownUrl ?? provider.baseUrl, env);
   if (filled === undefined) return { lack: `set ${provider.baseUrlEnv.join(" or ")} to its address` };
   if ("missing" in filled) return { lack: `set ${[filled.missing, ...provider.baseUrlEnv].join(" or ")}` };
-  const url = URL.parse(/^https?:\/\//.test(filled.value) ? filled.value : `http://${filled.value}`);
-  if (url === null || url.username !== "" || url.password !== "") {
-    return { lack: `its address "${filled.value}" is not an http(s) URL without credentials` };
-  }
-  const ownPath = URL.parse(provider.baseUrl?.replaceAll("${", "") ?? "")?.pathname ?? "/";
-  if (url.pathname === "/") url.pathname = ownPath;
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(filled.value);
+  const url = URL.parse(hasScheme ? filled.value : `http://${filled.value}`);
+  const own = URL.parse(provider.baseUrl?.replaceAll(/[${}]/g, "") ?? "");
+  if (url !== null && !hasScheme && url.port === "") url.port = own?.port ?? "";
+  const problem = problemOf(url);
+  if (problem !== undefined || url === null) return { lack: `its address ${problem}` };
+  if (url.pathname === "/") url.pathname = own?.pathname ?? "/";
   return { url: url.href.replace(/\/+$/, "") };
+}
+
+/** The address is not quoted: it may hold a password. */
+function problemOf(url: URL | null): string | undefined {
+  if (url === null) return "is not a URL";
+  if (!/^https?:$/.test(url.protocol)) return `must start with http:// or https://; found ${url.protocol}//`;
+  if (url.username !== "" || url.password !== "") return "must not hold credentials; use api_key";
+  // Paths are added behind it.
+  return url.search !== "" || url.hash !== "" ? 'must not have a query or a fragment ("?" or "#")' : undefined;
 }
 
 function withOwnModels(catalogue: ReadonlyMap<string, ModelEntry>, own: ProviderSettings["models"]) {

@@ -21,6 +21,8 @@ export interface Encoded {
   relay: boolean;
   /** Tokens for `x-signalbox-warnings`: `dropped:seed`, `clamped:temperature=1.7->1`, … */
   warnings: string[];
+  /** The wire answer is a stream although the caller wants it whole (long buffered calls die in idle timeouts). */
+  streams?: true;
 }
 
 /** The request cannot be expressed for this target (or not at all): answered with 400 before anything is sent. */
@@ -36,6 +38,20 @@ export interface Call {
   nowMs: number;
   /** `prefix` + 24 random characters of [A-Za-z0-9]. */
   newId(prefix: string): string;
+  /** Tokens of `Outbound.repair` that apply: what this target was found not to accept, in this request or an earlier one. */
+  repairs?: readonly string[];
+  /** What a `remember` event of an earlier answer kept under this key. */
+  recall?(key: string): JsonObject | undefined;
+  /** Contents of the URLs that `Outbound.attachments` asked for. */
+  downloads?: ReadonlyMap<string, Download>;
+  /** State of the `continue` event that this call goes on from. */
+  continuation?: JsonObject;
+}
+
+/** A file the router fetched for a provider that does not fetch itself. */
+export interface Download {
+  mediaType: string;
+  base64: string;
 }
 
 /** Turns frames into events. Total: bad input becomes an `error` event, never a throw. */
@@ -48,10 +64,32 @@ export interface Decoder {
 
 export interface ErrorResponse {
   status: number;
-  /** Lower-case names. */
-  headers: Record<string, string | undefined>;
+  headers: ResponseHeaders;
   text: string;
   nowMs: number;
+}
+
+/** One limit a provider told in its headers. Absent = not told. */
+export interface LimitWindow {
+  /** What is counted, and per what when it is known: `requests`, `tokens`, `input_tokens/minute`, `requests/day`. */
+  name: string;
+  limit?: number;
+  remaining?: number;
+  resetAtMs?: number;
+}
+
+export interface LimitReading {
+  windows: LimitWindow[];
+  retryAfterMs?: number;
+}
+
+/** Headers of an answer: lower-case names, a repeated header keeps its first value. */
+export type ResponseHeaders = Record<string, string | undefined>;
+
+/** `isLasting`: it is the model that does not accept something, so later requests to it start with the repair. */
+export interface Repair {
+  token: string;
+  isLasting: boolean;
 }
 
 /** The face a dialect shows to a provider: we are the client. Pure. */
@@ -62,6 +100,15 @@ export interface Outbound {
   /** The events of a buffered answer, terminal event included. `body` is parsed JSON. */
   decodeBody(body: unknown, call: Call): ChatEvent[];
   decodeError(response: ErrorResponse): ProviderError;
+  /** Limits told in the headers of any answer, in one normal form. Total: what cannot be read is left out. */
+  readLimits?(headers: ResponseHeaders, nowMs: number): LimitReading;
+  /**
+   * What to change when the provider answered this error before any content, so that `encode` can be called again;
+   * `undefined` when nothing helps. Never a token that `call.repairs` already holds.
+   */
+  repair?(error: ProviderError, call: Call): Repair | undefined;
+  /** URLs whose contents `encode` needs inline, because this provider does not fetch them itself. */
+  attachments?(call: Call): string[];
 }
 
 /** What the caller's side of an answer needs to know beyond the events. */
@@ -70,6 +117,8 @@ export interface AnswerHead {
   /** Model name for the caller. */
   model: string;
   includeUsage: boolean;
+  /** The request used the deprecated `functions`: the answer says `function_call` instead of `tool_calls`. */
+  legacyFunctions?: boolean;
   /** Extra members for the `usage` object (cost), asked for when usage is rendered. */
   usageExtras(): JsonObject | undefined;
 }

@@ -1,7 +1,10 @@
 // The loop: tries the candidates of a plan one after the other until one answers. Nobody else retries or falls back.
-import { type AttemptDeps, type AttemptResult, type Bill, callOnce, type Piece } from "./attempt.ts";
+import type { Piece } from "./answer-reader.ts";
+import { type AttemptDeps, type AttemptResult, type Bill, callOnce } from "./attempt.ts";
 import type { ChatEvent, ChatRequest, JsonObject, ProviderError } from "./chat.ts";
+import { continueBuffered, continueStream } from "./continuation.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
+import type { Memory } from "./memory.ts";
 import { backoffMs, toCallerError, verdict } from "./retry.ts";
 import { type Caller, type Plan, plan } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
@@ -10,6 +13,7 @@ import type { Clocks } from "./upstream.ts";
 
 export interface GatewayDeps extends AttemptDeps {
   snapshot(): Snapshot;
+  memory: Memory;
   /** Uniform in [0, 1). */
   draw(): number;
   /** Resolves early when the signal aborts. */
@@ -91,46 +95,96 @@ interface Failure {
   error: ProviderError;
 }
 
+/** The state of one request on its way through the candidates. */
+interface Run {
+  row: RequestRow;
+  planned: Plan;
+  catalogVersion: string;
+  deadlineMs: number;
+  /** Calls made so far; each has its row in the ledger. */
+  calls: number;
+}
+
 async function tryCandidates(row: RequestRow, planned: Plan, catalogVersion: string): Promise<Outcome> {
   const { deps, input } = row;
-  const deadlineMs = deps.nowMs() + planned.totalMs;
+  const run: Run = { row, planned, catalogVersion, deadlineMs: deps.nowMs() + planned.totalMs, calls: 0 };
   const failures: Failure[] = [];
   let attempts = 0;
   let onTarget = 0;
   for (let at = 0; ; ) {
     const target = planned.candidates[at] as Target;
-    const msLeft = deadlineMs - deps.nowMs();
-    const number = attempts + 1;
-    const result = await callOnce(deps, {
-      requestId: input.requestId,
-      number,
-      request: input.request,
-      target,
-      catalogVersion,
-      signal: input.signal,
-      clocks: clocksFor(planned, at, input.request.stream, msLeft),
-      onStreamEnd: (error) => finish(row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
-    });
+    const result = await callAndRepair(run, at);
     if (result.kind !== "refused") {
-      attempts = number;
+      attempts += 1;
       onTarget += 1;
     }
-    if (result.kind === "buffered" || result.kind === "stream") return answered(row, target, attempts, result);
+    if (result.kind === "buffered" || result.kind === "stream") return answered(row, target, run.calls, result);
     failures.push({ target, error: result.error });
     const nextAt = nextCandidate(planned, at, result.error);
-    const timeLeft = deadlineMs - deps.nowMs();
-    const isSpent = attempts >= planned.maxAttempts || timeLeft <= 0 || input.signal.aborted;
-    const next = isSpent
-      ? "stop"
-      : verdict(result.error, { onTarget, hasNext: nextAt !== undefined, msLeft: timeLeft });
-    if (next === "stop") return failed(row, attempts, failures);
+    const msLeft = run.deadlineMs - deps.nowMs();
+    const isSpent = attempts >= planned.maxAttempts || msLeft <= 0 || input.signal.aborted;
+    const next = isSpent ? "stop" : verdict(result.error, { onTarget, hasNext: nextAt !== undefined, msLeft });
+    if (next === "stop") return failed(row, run.calls, failures);
     if (next === "next") {
       at = nextAt as number;
       onTarget = 0;
     } else {
-      await deps.sleep(Math.min(backoffMs(onTarget, result.error, deps.draw()), timeLeft), input.signal);
+      await deps.sleep(Math.min(backoffMs(onTarget, result.error, deps.draw()), msLeft), input.signal);
     }
   }
+}
+
+const REPAIRS_MAX = 2;
+
+/** One try of one target: when the provider names what it does not accept, the call is repaired and made again. */
+async function callAndRepair(run: Run, at: number): Promise<AttemptResult> {
+  const { deps, input } = run.row;
+  const target = run.planned.candidates[at] as Target;
+  let repairs = deps.memory.repairsOf(targetName(target));
+  for (let repaired = 0; ; repaired += 1) {
+    const result = await callAndContinue(run, at, repairs);
+    if (result.kind !== "failed" || repaired === REPAIRS_MAX || input.signal.aborted) return result;
+    const repair = target.provider.dialect.repair?.(result.error, result.call);
+    if (repair === undefined) return result;
+    if (repair.isLasting) deps.memory.learnRepair(targetName(target), repair.token);
+    repairs = [...repairs, repair.token];
+  }
+}
+
+async function callAndContinue(run: Run, at: number, repairs: readonly string[]): Promise<AttemptResult> {
+  const again = (state: JsonObject) => callTarget(run, at, repairs, state);
+  const first = await callTarget(run, at, repairs, undefined);
+  if (first.kind === "buffered") return continueBuffered(first, again);
+  if (first.kind !== "stream") return first;
+  return continueStream(first, again, (error) => {
+    finish(run.row, { status: 200, attempts: run.calls, error, warnings: first.encoded.warnings });
+  });
+}
+
+async function callTarget(
+  run: Run,
+  at: number,
+  repairs: readonly string[],
+  continuation: JsonObject | undefined,
+): Promise<AttemptResult> {
+  const { deps, input } = run.row;
+  const msLeft = run.deadlineMs - deps.nowMs();
+  const number = run.calls + 1;
+  const result = await callOnce(deps, {
+    requestId: input.requestId,
+    number,
+    caller: input.caller.key,
+    request: input.request,
+    target: run.planned.candidates[at] as Target,
+    repairs,
+    continuation,
+    catalogVersion: run.catalogVersion,
+    signal: input.signal,
+    clocks: clocksFor(run.planned, at, input.request.stream, msLeft),
+    onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
+  });
+  if (result.kind !== "refused") run.calls = number;
+  return result;
 }
 
 /**

@@ -14,9 +14,11 @@ import { SIMULATOR_URL } from "../providers/simulated.ts";
 import { type Catalog, loadCatalog } from "./catalog.ts";
 import { type Config, type Environment, type Flags, loadConfig } from "./config.ts";
 import type { EnabledProvider } from "./dialect.ts";
+import { createDownloader } from "./download.ts";
 import { createGateway } from "./gateway.ts";
 import { createApp, type Health } from "./http/app.ts";
-import { randomId } from "./ids.ts";
+import { IdSource } from "./ids.ts";
+import { createMemory } from "./memory.ts";
 import { nearest } from "./nearest.ts";
 import { packageRoot } from "./package-root.ts";
 import { compile } from "./routing/rules.ts";
@@ -56,13 +58,16 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     throw new StartError(error.message);
   });
   const upstream = createUpstream();
+  const ids = new IdSource();
   const state = { isDraining: false };
   const gateway = createGateway({
     upstream,
     ledger,
     snapshot: () => snapshot,
     nowMs: Date.now,
-    newId: randomId,
+    newId: (prefix) => ids.randomId(prefix),
+    memory: createMemory(Date.now),
+    download: createDownloader(),
     draw: Math.random,
     sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
   });
@@ -73,6 +78,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     apiKey: config.apiKey,
     maxBodyBytes: config.maxBodyBytes,
     nowMs: Date.now,
+    newRequestId: (nowMs) => ids.requestId(nowMs),
     health: () => healthOf(state.isDraining, snapshot, ledger),
     log: options.log,
   });

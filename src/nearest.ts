@@ -1,16 +1,24 @@
 // "Did you mean …?": the names closest to a misspelt one.
 
-/** Up to `count` of `names`, closest first by edit distance; nothing that differs in more than half its letters. */
+/** Shorter names are part of too many others to mean anything. */
+const PART_CHARS_MIN = 3;
+
+/** Up to `count` of `names`, closest first by edit distance; a name that holds the other comes right after an equal one.
+ *  Nothing else that differs in more than half its letters. */
 export function nearest(wrong: string, names: Iterable<string>, count: number): string[] {
   const asked = wrong.toLowerCase();
   const scored: { name: string; distance: number }[] = [];
-  for (const name of names) {
+  for (const name of new Set(names)) {
     const plain = name.toLowerCase();
-    const distance = plain.includes(asked) || asked.includes(plain) ? 1 : editDistance(asked, plain);
+    const distance = holds(plain, asked) || holds(asked, plain) ? 1 : editDistance(asked, plain);
     if (distance <= Math.max(asked.length, plain.length) / 2) scored.push({ name, distance });
   }
   scored.sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name));
   return scored.slice(0, count).map(({ name }) => name);
+}
+
+function holds(whole: string, part: string): boolean {
+  return part.length >= PART_CHARS_MIN && part.length < whole.length && whole.includes(part);
 }
 
 function editDistance(a: string, b: string): number {

@@ -92,9 +92,8 @@ export function verdict(error: ProviderError, tries: Tries): "again" | "next" | 
   const policy = POLICIES[error.kind];
   if (policy.next !== "no" && tries.hasNext) return "next";
   if (tries.onTarget > 1 || policy.again === "never") return "stop";
-  if (policy.again === "once_if_alone") return "again";
-  const waitMs = error.retryAfterMs;
-  return waitMs !== undefined && waitMs < Math.min(tries.msLeft, LONGEST_WAIT_MS) ? "again" : "stop";
+  const waitMs = error.retryAfterMs ?? (policy.again === "once_if_alone" ? 0 : Number.POSITIVE_INFINITY);
+  return waitMs < Math.min(tries.msLeft, LONGEST_WAIT_MS) ? "again" : "stop";
 }
 
 /** Wait before another try on the same target, in ms: full jitter over 500·2ⁿ capped at 8 s, and never less than the
@@ -113,6 +112,6 @@ export function toCallerError(error: ProviderError): CallerError {
     message: policy.message ?? error.message,
     type: policy.type,
     code: (isOurs ? undefined : error.code) ?? policy.code,
-    param: error.param ?? null,
+    param: (isOurs ? undefined : error.param) ?? null,
   };
 }

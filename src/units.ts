@@ -29,7 +29,7 @@ export function parseDurationMs(text: string): number | undefined {
 function quantity(expected: string, units: Record<string, number>) {
   return z.union([z.string(), z.number()]).transform((value, context) => {
     const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(String(value));
-    const unit = match === null ? undefined : units[match[2] ?? ""];
+    const unit = match === null || !Object.hasOwn(units, match[2] ?? "") ? undefined : units[match[2] ?? ""];
     if (match !== null && unit !== undefined) return Math.round(Number(match[1]) * unit);
     context.addIssue({ code: "custom", message: `expected ${expected}` });
     return z.NEVER;

@@ -1,6 +1,7 @@
 // YAML that people edit: checked against a schema, every complaint with file, line, column and what would be accepted.
-import { LineCounter, type Node, parseDocument } from "yaml";
+import { Alias, LineCounter, type Node, parseDocument } from "yaml";
 import { z } from "zod";
+import { isObject } from "./json.ts";
 import { nearest } from "./nearest.ts";
 
 /** One thing wrong with a file. `line` and `column` count from 1. */
@@ -43,7 +44,9 @@ export function readYaml<S extends z.ZodType>(
     return { errors: document.errors.map((error) => position(error.pos[0], restore(error.message))) };
   }
   const at = (path: PropertyKey[], message: string) => position(offsetOf(document, path), message);
-  const checked = schema.safeParse(restoreAll(document.toJS() ?? {}));
+  const read = contentOf(document);
+  if ("error" in read) return { errors: [position(0, read.error)] };
+  const checked = schema.safeParse(read.value);
   if (checked.success) return { value: checked.data, at };
   return { errors: checked.error.issues.flatMap((issue) => describe(issue, schema, document, position)) };
 }
@@ -54,6 +57,17 @@ export function formatFileError({ file, line, column, message }: FileError): str
 }
 
 type Document = ReturnType<typeof parseDocument>;
+
+/** Aliases are only followed here, so this is where missing, endless and exploding ones show. */
+function contentOf(document: Document): { value: unknown } | { error: string } {
+  try {
+    return { value: restoreAll(document.toJS() ?? {}) };
+  } catch (error) {
+    const reason =
+      error instanceof ReferenceError ? error.message : "an alias refers to itself, or nesting is too deep";
+    return { error: `the aliases (*name) of this file cannot be resolved: ${reason}.` };
+  }
+}
 
 /** Offset of the value at `path`, or of the deepest part of it that exists. */
 function offsetOf(document: Document, path: PropertyKey[]): number {
@@ -86,16 +100,31 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, document: Document
       return position(keyOffset(document, issue.path, key), message);
     });
   }
-  const value = document.getIn(issue.path);
-  const found = value === undefined ? "nothing" : restore(JSON.stringify(value)).slice(0, 80);
+  const found = foundText(document.getIn(issue.path), issue.path.at(-1));
   return [position(offsetOf(document, issue.path), `${where}${plain(issue)}; found ${found}.`)];
+}
+
+/** A key that was written in the wrong place or type must not end up in a log. */
+function foundText(value: unknown, key: PropertyKey | undefined): string {
+  if (value === undefined) return "nothing";
+  const json = value instanceof Alias ? `*${value.source}` : restore(JSON.stringify(value));
+  return /key|secret|token|password/i.test(String(key)) && value !== null ? `a ${typeof value}` : json.slice(0, 80);
 }
 
 function plain(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_value") return `expected one of ${issue.values.map(String).join(", ")}`;
-  if (issue.code === "invalid_type") return `expected ${issue.expected}`;
+  if (issue.code === "invalid_type") return `expected ${EXPECTED[issue.expected] ?? issue.expected}`;
   return issue.message;
 }
+
+const EXPECTED: Record<string, string> = {
+  array: "a list",
+  boolean: "true or false",
+  int: "a whole number",
+  object: "a mapping",
+  record: "a mapping",
+  string: "text",
+};
 
 function pathText(path: PropertyKey[]): string {
   return path
@@ -134,6 +163,6 @@ function restore(text: string): string {
 function restoreAll(value: unknown): unknown {
   if (typeof value === "string") return restore(value);
   if (Array.isArray(value)) return value.map(restoreAll);
-  if (typeof value !== "object" || value === null) return value;
+  if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [restore(key), restoreAll(inner)]));
 }

@@ -144,6 +144,15 @@ describe("a request that cannot be served is refused with the reason", () => {
   });
 });
 
+test("names that cannot be in a header or a path are refused or answered, never a failure inside the router", async () => {
+  const { url, post, logs } = await startTestRouter();
+  expect((await fetch(`${url}/v1/models/%E0%A4%A`)).status).toBe(404);
+  const answer = await post('{"model":"openai/\\ud800ż","messages":[{"role":"user","content":"Hi"}]}');
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get("x-signalbox-model")).toBe("%EF%BF%BD%C5%BC");
+  expect(logs).toEqual([]);
+});
+
 describe("SIGNALBOX_API_KEY protects the API", () => {
   const env = { SIGNALBOX_API_KEY: "sk-sb-right" };
 

@@ -23,6 +23,13 @@ test("every line end and comments are understood", () => {
   expect(parse([Buffer.from(stream)])).toEqual(whole);
 });
 
+test("a line end that is not the usual one never becomes part of the data", () => {
+  for (const text of ["data: a\r\n\n", "data: a\n\r\n", "data: a\r\r"]) {
+    expect(parse([Buffer.from(text)])).toEqual([{ event: undefined, data: "a" }]);
+  }
+  expect(parse([Buffer.from("data: a\rdata: b\n\n")])).toEqual([{ event: undefined, data: "a\nb" }]);
+});
+
 test("frames do not depend on where the network cuts the bytes, even inside a character or a CRLF", () => {
   const bytes = Buffer.from(stream);
   fc.assert(
@@ -54,7 +61,11 @@ test("an event that never ends is refused at the bound", () => {
 });
 
 test("a bare JSON error between or after events comes back as rest, also when a blank line follows it", () => {
-  for (const tail of ['{"error":\n {"code":503}}', '{"error":\n {"code":503}}\n\n', '{"error":\r\n {"code":503}}\r\n\r\n']) {
+  for (const tail of [
+    '{"error":\n {"code":503}}',
+    '{"error":\n {"code":503}}\n\n',
+    '{"error":\r\n {"code":503}}\r\n\r\n',
+  ]) {
     const parser = new SseParser(10_000);
     parser.push(Buffer.from(`: ping\n\ndata: a\n\n${tail}`));
     expect(JSON.parse(parser.end().rest)).toEqual({ error: { code: 503 } });

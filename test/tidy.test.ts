@@ -38,12 +38,15 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "upstream", files: /^src\/upstream\.ts$/, mayImport: ["vocabulary"] },
   { name: "rows", files: /^src\/store\/rows\.ts$/, mayImport: ["vocabulary"] },
   { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "rows", "root"] },
+  { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
+  { name: "memory", files: /^src\/memory\.ts$/, mayImport: ["vocabulary", "pure", "fleet"] },
+  { name: "download", files: /^src\/download\.ts$/, mayImport: ["vocabulary"] },
   { name: "simulator", files: /^src\/simulator\//, mayImport: ["vocabulary"] },
   // The loop is handed its effects: of them it may import types only (checked below).
   {
     name: "loop",
-    files: /^src\/(attempt|gateway)\.ts$/,
-    mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream"],
+    files: /^src\/(answer-reader|attempt|continuation|gateway)\.ts$/,
+    mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
   { name: "main", files: /^src\/(main|cli)\.ts$/, mayImport: [".*"] },
@@ -86,7 +89,7 @@ describe("imports point down", () => {
     for (const file of sources.filter(({ path }) => groupOf(path).name === "loop")) {
       for (const { specifier, isTypeOnly } of importsOf(file)) {
         const target = resolveImport(file.path, specifier);
-        const isEffect = target !== undefined && ["upstream", "store"].includes(groupOf(target).name);
+        const isEffect = target !== undefined && ["upstream", "store", "memory"].includes(groupOf(target).name);
         if (isEffect) expect(isTypeOnly, `${file.path} must import ${specifier} as a type`).toBe(true);
       }
     }
@@ -94,7 +97,7 @@ describe("imports point down", () => {
 
   const PACKAGES: [name: RegExp, allowedIn: RegExp][] = [
     [/^(hono|@hono)(\/|$)/, /^src\/(http\/|main\.ts)/],
-    [/^undici$/, /^src\/upstream\.ts$/],
+    [/^undici$/, /^src\/(upstream|download)\.ts$/],
     [/^(better-sqlite3|drizzle-orm)(\/|$)/, /^src\/store\//],
     [/^@marcbachmann\/cel-js$/, /^src\/routing\/conditions\.ts$/],
     [/^yaml$/, /^(src\/yaml\.ts|providers\/catalog\/)/],
@@ -136,7 +139,7 @@ describe("effects live in their files", () => {
       pattern: /\bperformance\.now\b/,
       allowedIn: /^src\/(upstream|simulator\/pace|store\/[\w-]+)\.ts$/,
     },
-    { name: "chance", pattern: /\bMath\.random\b|\brandomBytes\b|\brandomUUID\b/, allowedIn: /^src\/(main|ids)\.ts$/ },
+    { name: "chance", pattern: /\bMath\.random\b|\brandom(Bytes|UUID|FillSync)\b/, allowedIn: /^src\/(main|ids)\.ts$/ },
     {
       name: "the environment",
       pattern: /\bprocess\.(env|argv)\b/,
@@ -151,7 +154,7 @@ describe("effects live in their files", () => {
     {
       name: "a socket",
       pattern: /from "node:(http|https|net|tls)"/,
-      allowedIn: /^src\/(main|http\/.*|simulator\/.*)\.ts$/,
+      allowedIn: /^src\/(main|download|http\/.*|simulator\/.*)\.ts$/,
     },
     {
       name: "a file",

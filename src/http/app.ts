@@ -2,7 +2,6 @@
 import { Hono } from "hono";
 import type { Inbound, Secret } from "../dialect.ts";
 import type { Gateway } from "../gateway.ts";
-import { requestId } from "../ids.ts";
 import type { Snapshot } from "../routing/snapshot.ts";
 import { authenticate } from "./auth.ts";
 import { chatRoute } from "./chat.ts";
@@ -16,6 +15,7 @@ export interface AppOptions {
   apiKey: Secret | undefined;
   maxBodyBytes: number;
   nowMs(): number;
+  newRequestId(nowMs: number): string;
   health(): Health;
   log(message: string): void;
 }
@@ -35,7 +35,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
   app.use(async (context, next) => {
     const receivedAtMs = options.nowMs();
-    const id = requestId(receivedAtMs);
+    const id = options.newRequestId(receivedAtMs);
     context.set("receivedAtMs", receivedAtMs);
     context.set("requestId", id);
     context.header("x-request-id", id);

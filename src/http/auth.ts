@@ -1,5 +1,5 @@
 // Who calls: the bearer token against the configured key.
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash as digest, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import type { Secret } from "../dialect.ts";
 import { callerError, type Env, errorResponse } from "./context.ts";
@@ -34,5 +34,5 @@ function bearer(header: string | undefined): string | undefined {
 }
 
 function hash(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+  return digest("sha256", text, "buffer");
 }

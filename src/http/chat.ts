@@ -1,7 +1,7 @@
 // POST /v1/chat/completions: the body in, the answer out, relayed or translated, buffered or streamed.
 import type { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import type { Piece } from "../attempt.ts";
+import type { Piece } from "../answer-reader.ts";
 import { type ChatEvent, type ChatRequest, fold, type JsonObject } from "../chat.ts";
 import type { AnswerHead, CallerError, Inbound, Target } from "../dialect.ts";
 import type { Gateway, Outcome } from "../gateway.ts";
@@ -105,7 +105,7 @@ function warningsHeader(warnings: string[]): string {
 }
 
 function headerSafe(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e]/gu, (char) => encodeURIComponent(char));
+  return text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (char) => encodeURIComponent(char));
 }
 
 function sendBuffered(
@@ -144,6 +144,7 @@ function headOf(
     createdS: Math.floor(context.var.receivedAtMs / 1000),
     model: callersModelName(request.body.model, outcome.target, start?.model ?? outcome.target.model),
     includeUsage: request.includeUsage,
+    legacyFunctions: Array.isArray(request.body.functions) && request.body.tools == null,
     usageExtras: () => (request.includeCost ? costMembers(costNanoUsd()) : undefined),
   };
 }

@@ -15,7 +15,7 @@ export function listModels(snapshot: Snapshot): JsonObject {
 }
 
 export function modelRoute(context: AppContext, snapshot: Snapshot): Response {
-  const id = decodeURIComponent(context.req.path.slice("/v1/models/".length));
+  const id = decoded(context.req.path.slice("/v1/models/".length));
   if (snapshot.rules.aliases.has(id)) return context.json(describeAlias(snapshot, id));
   const target = resolve(snapshot, id).targets[0];
   if (target?.entry !== undefined) return context.json({ ...describeModel(target.provider, target.entry), id });
@@ -25,6 +25,15 @@ export function modelRoute(context: AppContext, snapshot: Snapshot): Response {
     context,
     callerError(404, `The model '${id}' does not exist here.${hint}`, "model_not_found", "model"),
   );
+}
+
+/** A path that is not valid percent-encoding names itself: it is then unknown, not an error. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 function describeAlias(snapshot: Snapshot, alias: string): JsonObject {

@@ -44,7 +44,8 @@ export function plan(snapshot: Snapshot, request: ChatRequest, caller: Caller): 
   const rule = firstMatch(snapshot.rules.rules, factsOf(request, caller));
   const names = rule === undefined ? [model] : [...rule.from, ...rule.fallback];
   const resolved = resolveAll(snapshot, names);
-  const origin = rule === undefined ? "direct" : `rule=${encodeURIComponent(rule.name)};pick=${rule.pick}`;
+  const origin =
+    rule === undefined ? "direct" : `rule=${encodeURIComponent(rule.name.toWellFormed())};pick=${rule.pick}`;
   if (resolved.targets.length === 0) {
     return { kind: "denied", error: unavailable(snapshot, model, rule, resolved.excluded), decision: origin };
   }
@@ -82,16 +83,16 @@ function factsOf(request: ChatRequest, caller: Caller): Facts {
 /** Targets of all names in order, each once. */
 function resolveAll(snapshot: Snapshot, names: string[]): Resolved {
   const targets = new Map<string, Target>();
-  const excluded: Exclusion[] = [];
+  const excluded = new Map<string, Exclusion>();
   for (const name of names) {
     const resolved = resolve(snapshot, name);
-    excluded.push(...resolved.excluded);
+    for (const exclusion of resolved.excluded) excluded.set(exclusion.target, exclusion);
     for (const target of resolved.targets) {
       const key = targetName(target);
       if (!targets.has(key)) targets.set(key, target);
     }
   }
-  return { targets: [...targets.values()], excluded };
+  return { targets: [...targets.values()], excluded: [...excluded.values()] };
 }
 
 function unavailable(snapshot: Snapshot, model: string, rule: Rule | undefined, excluded: Exclusion[]): CallerError {
@@ -102,7 +103,9 @@ function unavailable(snapshot: Snapshot, model: string, rule: Rule | undefined, 
     return { ...about, message, metadata: { excluded: reasons.slice(0, 50) } };
   }
   const where = rule === undefined ? "" : ` (rule "${rule.name}")`;
-  const close = nearest(model.slice(0, 100), knownNames(snapshot), 3);
+  // The name itself may be known and yet lead nowhere (a rule over models of providers that are not enabled).
+  const others = new Set(knownNames(snapshot)).difference(new Set([model]));
+  const close = nearest(model.slice(0, 100), others, 3);
   const hint =
     close.length === 0 ? "See GET /v1/models." : `Did you mean ${close.map((name) => `'${name}'`).join(", ")}?`;
   return {

@@ -1,5 +1,6 @@
 // Rule files: YAML and CEL in, an immutable rule set out, or every error with its place.
 import { z } from "zod";
+import { nearest } from "../nearest.ts";
 import { durationMs } from "../units.ts";
 import { type Checked, type FileError, readYaml, type Source } from "../yaml.ts";
 import { type Condition, compileCondition } from "./conditions.ts";
@@ -29,6 +30,8 @@ export interface RuleSet {
   rules: readonly Rule[];
 }
 
+/** A wait of 0 would end every attempt before it began. */
+const TIMEOUT = durationMs.refine((ms) => ms > 0, "expected a duration longer than 0");
 const TARGETS = z.array(z.string().min(1)).min(1);
 
 const RULE = z.strictObject({
@@ -41,19 +44,20 @@ const RULE = z.strictObject({
   attempts: z.int().min(1).max(10).optional(),
   timeouts: z
     .strictObject({
-      first_byte: durationMs.optional(),
-      idle: durationMs.optional(),
-      total: durationMs.optional(),
+      first_byte: TIMEOUT.optional(),
+      idle: TIMEOUT.optional(),
+      total: TIMEOUT.optional(),
     })
     .optional(),
 });
 
-const FILE = z.strictObject({
+/** A rule file; its keys are documented in routing-rules/README.md, and a test keeps the two equal. */
+export const RULE_FILE = z.strictObject({
   version: z.literal(1),
   aliases: z.record(z.string().min(1), TARGETS).default({}),
   rules: z.array(RULE).default([]),
 });
-type RuleFile = Checked<z.output<typeof FILE>>;
+type RuleFile = Checked<z.output<typeof RULE_FILE>>;
 
 /** What is wrong with a target that is no alias, or `undefined` when it may be named. */
 export type TargetProblem = (target: string) => string | undefined;
@@ -66,7 +70,7 @@ export function compile(files: Source[], problemOf: TargetProblem): RuleSet | { 
   const names = new Set<string>();
   const checked: RuleFile[] = [];
   for (const source of files) {
-    const read = readYaml(source, FILE);
+    const read = readYaml(source, RULE_FILE);
     if ("errors" in read) errors.push(...read.errors);
     else checked.push(read);
   }
@@ -86,7 +90,6 @@ interface Collected {
 function collect(read: RuleFile, { aliases, rules, names, errors }: Collected): void {
   for (const [alias, targets] of Object.entries(read.value.aliases)) {
     if (aliases.has(alias)) errors.push(read.at(["aliases", alias], `alias "${alias}" is defined twice.`));
-    if (targets.includes(alias)) errors.push(read.at(["aliases", alias], `alias "${alias}" refers to itself.`));
     aliases.set(alias, targets);
   }
   for (const [index, rule] of read.value.rules.entries()) {
@@ -114,19 +117,44 @@ function collect(read: RuleFile, { aliases, rules, names, errors }: Collected): 
 
 function checkTargets(
   read: RuleFile,
-  aliases: ReadonlyMap<string, unknown>,
+  aliases: ReadonlyMap<string, readonly string[]>,
   problemOf: TargetProblem,
   errors: FileError[],
 ): void {
   const check = (targets: readonly string[], path: PropertyKey[]) => {
     for (const [index, target] of targets.entries()) {
       const problem = aliases.has(target) ? undefined : problemOf(target);
-      if (problem !== undefined) errors.push(read.at([...path, index], problem));
+      if (problem === undefined) continue;
+      const close = nearest(target, aliases.keys(), 1)[0];
+      const hint = close === undefined ? "" : ` There is an alias "${close}".`;
+      errors.push(read.at([...path, index], problem + hint));
     }
   };
-  for (const [alias, targets] of Object.entries(read.value.aliases)) check(targets, ["aliases", alias]);
+  for (const [alias, targets] of Object.entries(read.value.aliases)) {
+    check(targets, ["aliases", alias]);
+    const circle = circleFrom(alias, aliases);
+    if (circle === undefined) continue;
+    const message = `alias "${alias}" refers to itself: ${circle.join(" -> ")}.`;
+    errors.push(read.at(["aliases", alias], message));
+  }
   for (const [index, rule] of read.value.rules.entries()) {
     check(rule.from, ["rules", index, "from"]);
     check(rule.fallback ?? [], ["rules", index, "fallback"]);
   }
+}
+
+/** The way from an alias back to itself, both ends included; `undefined` when there is none. */
+function circleFrom(alias: string, aliases: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const seen = new Set<string>();
+  const search = (path: string[]): string[] | undefined => {
+    for (const target of aliases.get(path.at(-1) as string) ?? []) {
+      if (target === alias) return [...path, target];
+      if (seen.has(target)) continue;
+      seen.add(target);
+      const found = search([...path, target]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return search([alias]);
 }

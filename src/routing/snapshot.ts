@@ -37,8 +37,9 @@ export function buildSnapshot({ rulesText, ...parts }: SnapshotParts): Snapshot 
       else serving.push(provider);
     }
   }
-  const addresses = [...parts.providers.values()].map(({ id, baseUrl }) => `${id} ${baseUrl}`);
-  const text = JSON.stringify([rulesText, addresses, parts.catalogVersion]);
+  // The models too: signalbox.yaml may add some and change windows and prices.
+  const providers = [...parts.providers.values()].map(({ id, baseUrl, models }) => [id, baseUrl, [...models.values()]]);
+  const text = JSON.stringify([rulesText, providers, parts.catalogVersion]);
   return { ...parts, id: createHash("sha256").update(text).digest("hex").slice(0, 12), byModel, standIns };
 }
 
@@ -72,11 +73,13 @@ function resolveInto(snapshot: Snapshot, name: string, resolved: Resolved, seen:
     return;
   }
   const qualified = resolveQualified(snapshot, name);
-  if (qualified !== undefined && "provider" in qualified) resolved.targets.push(qualified);
-  else if (qualified !== undefined) resolved.excluded.push(qualified);
-  for (const provider of snapshot.byModel.get(name) ?? []) {
-    resolved.targets.push({ provider, model: name, entry: provider.models.get(name) });
-  }
+  const serving = snapshot.byModel.get(name) ?? [];
+  const own = serving.map((provider): Target => ({ provider, model: name, entry: provider.models.get(name) }));
+  if (qualified === undefined) resolved.targets.push(...own);
+  else if (!("provider" in qualified)) resolved.excluded.push(qualified);
+  // `openai/gpt-oss-120b` is also the bare name of a model elsewhere: who lists it goes before who may not have it.
+  else if (qualified.entry === undefined) resolved.targets.push(...own, qualified);
+  else resolved.targets.push(qualified, ...own);
 }
 
 function resolveQualified(snapshot: Snapshot, name: string): Target | Exclusion | undefined {

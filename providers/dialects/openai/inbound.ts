@@ -1,8 +1,9 @@
 // OpenAI Chat Completions as a server of callers: the body they send, and answers and errors in the shape SDKs expect.
 import { z } from "zod";
-import type { ChatAnswer, ChatBody, ChatChoice, ChatRequest, JsonObject, Usage } from "../../../src/chat.ts";
-import type { AnswerHead, CallerError, Inbound, Refusal } from "../../../src/dialect.ts";
+import type { ChatBody, ChatRequest, JsonObject } from "../../../src/chat.ts";
+import type { CallerError, Inbound, Refusal } from "../../../src/dialect.ts";
 import { isObject } from "../../../src/json.ts";
+import { renderBody } from "./answer.ts";
 import { chunkRenderer } from "./render.ts";
 
 export const openaiChatInbound: Inbound = {
@@ -143,78 +144,6 @@ function typeName(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (typeof value === "number") return Number.isInteger(value) ? "an integer" : "a decimal number";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
-}
-
-function renderBody(answer: ChatAnswer, head: AnswerHead): JsonObject {
-  const body: JsonObject = {
-    id: answer.id,
-    object: "chat.completion",
-    created: head.createdS,
-    model: head.model,
-    choices: answer.choices.map(renderChoice),
-  };
-  if (answer.usage !== undefined) body.usage = { ...renderUsage(answer.usage), ...head.usageExtras() };
-  return body;
-}
-
-function renderChoice(choice: ChatChoice): JsonObject {
-  const hasCalls = choice.toolCalls.length > 0;
-  const message: JsonObject = {
-    role: "assistant",
-    content: choice.text !== "" || !hasCalls ? choice.text : null,
-    refusal: choice.refusal === "" ? null : choice.refusal,
-  };
-  if (choice.reasoning !== "") message.reasoning_content = choice.reasoning;
-  if (choice.reasoningDetails.length > 0) message.reasoning_details = choice.reasoningDetails;
-  if (hasCalls) {
-    message.tool_calls = choice.toolCalls.map(({ id, name, argumentsText, extra }) => ({
-      id,
-      type: "function",
-      function: {
-        name,
-        arguments: argumentsText === "" ? "{}" : argumentsText,
-      },
-      ...(extra === undefined ? {} : { extra_content: extra }),
-    }));
-  }
-  return {
-    index: choice.index,
-    message,
-    logprobs: null,
-    finish_reason: choice.finishReason ?? "stop",
-  };
-}
-
-/** OpenAI's usage object: details only where the provider told them. */
-export function renderUsage(usage: Usage): JsonObject {
-  const input = usage.inputTokens ?? 0;
-  const output = usage.outputTokens ?? 0;
-  const writes = sumOfTold(usage.cacheWriteTokens, usage.cacheWrite1hTokens);
-  const promptDetails = told({
-    cached_tokens: usage.cacheReadTokens,
-    cache_write_tokens: writes,
-    audio_tokens: usage.audioInputTokens,
-  });
-  const completionDetails = told({
-    reasoning_tokens: usage.reasoningTokens,
-    audio_tokens: usage.audioOutputTokens,
-  });
-  return {
-    prompt_tokens: input,
-    completion_tokens: output,
-    total_tokens: input + output,
-    ...(promptDetails === undefined ? {} : { prompt_tokens_details: promptDetails }),
-    ...(completionDetails === undefined ? {} : { completion_tokens_details: completionDetails }),
-  };
-}
-
-function told(fields: Record<string, number | undefined>): JsonObject | undefined {
-  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return entries.length === 0 ? undefined : Object.fromEntries(entries);
-}
-
-function sumOfTold(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
 }
 
 function renderError({ message, type, code, param, metadata }: CallerError): JsonObject {

@@ -1,7 +1,14 @@
 // Neutral events as the chunks of a Chat Completions stream.
-import { type ChatEvent, mergeUsage, type ReasoningDetail, type Usage } from "../../../src/chat.ts";
+import {
+  type ChatEvent,
+  type JsonObject,
+  mergeUsage,
+  type ReasoningDetail,
+  type UrlCitation,
+  type Usage,
+} from "../../../src/chat.ts";
 import type { AnswerHead, StreamRenderer } from "../../../src/dialect.ts";
-import { renderUsage } from "./inbound.ts";
+import { renderAnnotation, renderUsage } from "./answer.ts";
 
 interface ChunkState {
   head: AnswerHead;
@@ -9,15 +16,18 @@ interface ChunkState {
   prefix: string;
   /** With include_usage every chunk but the last carries `"usage":null`, without it none has the key. */
   suffix: string;
-  choices: Map<
-    number,
-    {
-      details: ReasoningDetail[];
-      callsWithArguments: Set<number>;
-      calls: number;
-    }
-  >;
+  choices: Map<number, ChoiceState>;
+  answerExtra: JsonObject;
   usage: Usage | undefined;
+}
+
+/** What waits for the end of a choice. */
+interface ChoiceState {
+  details: ReasoningDetail[];
+  annotations: UrlCitation[];
+  messageExtra: JsonObject;
+  choiceExtra: JsonObject;
+  calls: { hasArguments: boolean; custom?: { id: string; name: string; input: string } }[];
 }
 
 /**
@@ -27,28 +37,15 @@ interface ChunkState {
  */
 export function chunkRenderer(head: AnswerHead): StreamRenderer {
   const suffix = head.includeUsage ? ',"usage":null}\n\n' : "}\n\n";
-  const state: ChunkState = {
-    head,
-    prefix: "",
-    suffix,
-    choices: new Map(),
-    usage: undefined,
-  };
-  return {
-    push: (events) => events.map((event) => renderEvent(state, event)).join(""),
-  };
+  const state: ChunkState = { head, prefix: "", suffix, choices: new Map(), answerExtra: {}, usage: undefined };
+  return { push: (events) => events.map((event) => renderEvent(state, event)).join("") };
 }
 
 function renderEvent(state: ChunkState, event: ChatEvent): string {
   switch (event.type) {
     case "start": {
       const { createdS, model } = state.head;
-      const envelope = {
-        id: event.id,
-        object: "chat.completion.chunk",
-        created: createdS,
-        model,
-      };
+      const envelope = { id: event.id, object: "chat.completion.chunk", created: createdS, model };
       state.prefix = `data: ${JSON.stringify(envelope).slice(0, -1)},"choices":[`;
       return "";
     }
@@ -58,28 +55,49 @@ function renderEvent(state: ChunkState, event: ChatEvent): string {
     case "end":
       return `${renderUsageChunk(state)}data: [DONE]\n\n`;
     case "error":
+    case "continue":
+    case "remember":
       return "";
+    case "extra":
+      return renderExtra(state, event);
     default:
       return renderChoiceEvent(state, event);
   }
 }
 
-type ChoiceEvent = Exclude<ChatEvent, { type: "start" | "usage" | "end" | "error" }>;
+type Extra = Extract<ChatEvent, { type: "extra" }>;
+type ChoiceEvent = Exclude<
+  ChatEvent,
+  { type: "start" | "usage" | "end" | "error" | "continue" | "remember" | "extra" }
+>;
+type CallStart = Extract<ChatEvent, { type: "tool_call_start" }>;
+
+/** SDKs overwrite unknown delta keys instead of joining them, so such members go out whole, once, before the finish. */
+function renderExtra(state: ChunkState, { at, index, members }: Extra): string {
+  if (at === "answer") {
+    Object.assign(state.answerExtra, members);
+    return "";
+  }
+  const { text, known } = openChoice(state, index, "");
+  Object.assign(at === "choice" ? known.choiceExtra : known.messageExtra, members);
+  return text;
+}
+
+/** The state of a choice, and its role chunk when this is its first event. */
+function openChoice(state: ChunkState, index: number, content: "" | null): { text: string; known: ChoiceState } {
+  const found = state.choices.get(index);
+  if (found !== undefined) return { text: "", known: found };
+  const known: ChoiceState = { details: [], annotations: [], messageExtra: {}, choiceExtra: {}, calls: [] };
+  state.choices.set(index, known);
+  return { text: delta(state, index, { role: "assistant", content }), known };
+}
 
 function renderChoiceEvent(state: ChunkState, event: ChoiceEvent): string {
-  const known = state.choices.get(event.index);
-  if (known === undefined) {
-    state.choices.set(event.index, {
-      details: [],
-      callsWithArguments: new Set(),
-      calls: 0,
-    });
-    const role = {
-      role: "assistant",
-      content: event.type === "tool_call_start" ? null : "",
-    };
-    return delta(state, event.index, role) + renderChoiceEvent(state, event);
-  }
+  const { text, known } = openChoice(state, event.index, event.type === "tool_call_start" ? null : "");
+  return text + renderContent(state, known, event);
+}
+
+function renderContent(state: ChunkState, known: ChoiceState, event: ChoiceEvent): string {
   switch (event.type) {
     case "text_delta":
       return delta(state, event.index, { content: event.text });
@@ -88,49 +106,70 @@ function renderChoiceEvent(state: ChunkState, event: ChoiceEvent): string {
     case "reasoning_delta":
       return delta(state, event.index, { reasoning_content: event.text });
     case "reasoning_detail":
-      // SDKs overwrite unknown delta keys instead of concatenating them, so the list goes out whole, once, at the end.
       known.details.push(event.detail);
       return "";
-    case "tool_call_start": {
-      known.calls += 1;
-      const extra = event.extra === undefined ? {} : { extra_content: event.extra };
-      const body = { name: event.name, arguments: "" };
-      return toolDelta(state, event, {
-        id: event.id,
-        type: "function",
-        function: body,
-        ...extra,
-      });
-    }
+    case "annotation":
+      known.annotations.push(event.annotation);
+      return "";
+    case "tool_call_start":
+      return renderCallStart(state, known, event);
     case "tool_call_delta":
-      if (event.argumentsText === "") return "";
-      known.callsWithArguments.add(event.call);
-      return toolDelta(state, event, {
-        function: { arguments: event.argumentsText },
-      });
+      return renderCallDelta(state, known, event);
     case "finish":
-      return renderFinish(state, event);
+      return renderFinish(state, known, event);
   }
 }
 
-/** A call without arguments still needs parsable JSON before the choice ends: `{}`. */
-function renderFinish(state: ChunkState, event: Extract<ChatEvent, { type: "finish" }>): string {
-  const known = state.choices.get(event.index)!;
-  let text = "";
-  for (let call = 0; call < known.calls; call += 1) {
-    if (known.callsWithArguments.has(call)) continue;
-    text += toolDelta(state, { index: event.index, call }, { function: { arguments: "{}" } });
+function renderCallStart(state: ChunkState, known: ChoiceState, event: CallStart): string {
+  known.calls[event.call] = { hasArguments: false };
+  if (event.custom) {
+    // The stream helper of the `openai` package fails on fragments of custom calls, so they go out whole.
+    known.calls[event.call] = { hasArguments: true, custom: { id: event.id, name: event.name, input: "" } };
+    return "";
   }
-  if (known.details.length > 0) text += delta(state, event.index, { reasoning_details: known.details });
-  return (
-    text +
-    choiceChunk(state, {
-      index: event.index,
-      delta: {},
-      logprobs: null,
-      finish_reason: event.reason,
-    })
-  );
+  const body = { name: event.name, arguments: "" };
+  if (state.head.legacyFunctions) return event.call === 0 ? delta(state, event.index, { function_call: body }) : "";
+  const extra = event.extra === undefined ? {} : { extra_content: event.extra };
+  return toolDelta(state, event, { id: event.id, type: "function", function: body, ...extra });
+}
+
+function renderCallDelta(
+  state: ChunkState,
+  known: ChoiceState,
+  event: { index: number; call: number; argumentsText: string },
+): string {
+  const call = known.calls[event.call];
+  if (event.argumentsText === "" || call === undefined) return "";
+  call.hasArguments = true;
+  if (call.custom !== undefined) {
+    call.custom.input += event.argumentsText;
+    return "";
+  }
+  return argumentsDelta(state, event, event.argumentsText);
+}
+
+function argumentsDelta(state: ChunkState, at: { index: number; call: number }, text: string): string {
+  if (!state.head.legacyFunctions) return toolDelta(state, at, { function: { arguments: text } });
+  return at.call === 0 ? delta(state, at.index, { function_call: { arguments: text } }) : "";
+}
+
+function renderFinish(state: ChunkState, known: ChoiceState, event: Extract<ChatEvent, { type: "finish" }>): string {
+  const { index } = event;
+  let text = "";
+  for (const [call, { hasArguments, custom }] of known.calls.entries()) {
+    // A call without arguments still needs parsable JSON before the choice ends.
+    if (!hasArguments) text += argumentsDelta(state, { index, call }, "{}");
+    if (custom === undefined) continue;
+    const { id, ...body } = custom;
+    text += toolDelta(state, { index, call }, { id, type: "custom", custom: body });
+  }
+  if (known.details.length > 0) text += delta(state, index, { reasoning_details: known.details });
+  if (known.annotations.length > 0)
+    text += delta(state, index, { annotations: known.annotations.map(renderAnnotation) });
+  if (Object.keys(known.messageExtra).length > 0) text += delta(state, index, known.messageExtra);
+  const reason = state.head.legacyFunctions && event.reason === "tool_calls" ? "function_call" : event.reason;
+  const choice = { index, delta: {}, logprobs: null, ...known.choiceExtra, finish_reason: reason };
+  return text + choiceChunk(state, choice, state.answerExtra);
 }
 
 function renderUsageChunk(state: ChunkState): string {
@@ -140,20 +179,14 @@ function renderUsageChunk(state: ChunkState): string {
 }
 
 function toolDelta(state: ChunkState, at: { index: number; call: number }, fragment: object): string {
-  return delta(state, at.index, {
-    tool_calls: [{ index: at.call, ...fragment }],
-  });
+  return delta(state, at.index, { tool_calls: [{ index: at.call, ...fragment }] });
 }
 
 function delta(state: ChunkState, index: number, fields: object): string {
-  return choiceChunk(state, {
-    index,
-    delta: fields,
-    logprobs: null,
-    finish_reason: null,
-  });
+  return choiceChunk(state, { index, delta: fields, logprobs: null, finish_reason: null }, {});
 }
 
-function choiceChunk(state: ChunkState, choice: object): string {
-  return `${state.prefix}${JSON.stringify(choice)}]${state.suffix}`;
+function choiceChunk(state: ChunkState, choice: object, answerExtra: JsonObject): string {
+  const extra = JSON.stringify(answerExtra).slice(1, -1);
+  return `${state.prefix}${JSON.stringify(choice)}]${extra === "" ? "" : `,${extra}`}${state.suffix}`;
 }

@@ -1,0 +1,82 @@
+// The bytes of a streamed answer as pieces: events beside the frames they came in, ending in one terminal event.
+import { strict as assert } from "node:assert";
+import type { ChatEvent, ProviderError } from "./chat.ts";
+import type { Decoder } from "./dialect.ts";
+import { type RawFrame, SseParser } from "./sse.ts";
+import type { Opened } from "./upstream.ts";
+
+/** Events with the bytes they came in, when they came as a frame that a relay may pass on. */
+export interface Piece {
+  events: ChatEvent[];
+  frame: RawFrame | undefined;
+}
+
+/** Inline images make single events of several megabytes. */
+const MAX_FRAME_BYTES = 32 * 1024 ** 2;
+
+export function isTerminal(event: ChatEvent): event is Extract<ChatEvent, { type: "end" | "continue" | "error" }> {
+  return event.type === "end" || event.type === "continue" || event.type === "error";
+}
+
+/** Content: what a caller could show or act on. */
+export function isContent(event: ChatEvent): boolean {
+  return event.type.endsWith("_delta") || event.type === "tool_call_start" || event.type === "reasoning_detail";
+}
+
+export function isCommit(event: ChatEvent): boolean {
+  return isContent(event) || event.type === "finish";
+}
+
+/** Chunks of bytes as pieces, ending with exactly one terminal event. */
+export class AnswerReader {
+  readonly #opened: Opened;
+  readonly #chunks: AsyncGenerator<Uint8Array, ProviderError | undefined, undefined>;
+  readonly #decoder: Decoder;
+  readonly #parser = new SseParser(MAX_FRAME_BYTES);
+  #isOver = false;
+
+  constructor(opened: Opened, decoder: Decoder) {
+    this.#opened = opened;
+    this.#chunks = opened.chunks();
+    this.#decoder = decoder;
+  }
+
+  /** The pieces of the next chunk. Not to be called after the terminal event. */
+  async read(): Promise<Piece[]> {
+    assert(!this.#isOver, "read after the end of the answer");
+    const step = await this.#chunks.next();
+    const pieces = step.done ? this.#finish(step.value) : this.#decode(step.value);
+    const events = pieces.flatMap((piece) => piece.events);
+    this.#isOver = events.some(isTerminal);
+    if (events.some(isContent)) this.#opened.progress();
+    return pieces;
+  }
+
+  #decode(chunk: Uint8Array): Piece[] {
+    try {
+      return this.#parser.push(chunk).map((frame) => ({ events: this.#decoder.push(frame), frame }));
+    } catch (error) {
+      assert(error instanceof Error);
+      return failure({ kind: "malformed", message: error.message, code: "upstream_malformed" });
+    }
+  }
+
+  #finish(error: ProviderError | undefined): Piece[] {
+    if (error !== undefined && error.kind !== "network") return failure(error);
+    const { frames, rest } = this.#parser.end();
+    const last = frames.map((frame): Piece => ({ events: this.#decoder.push(frame), frame }));
+    // The decoder knows best whether the answer was whole, and may find the provider's own reason in the rest; an answer
+    // that merely stops is `truncated`, whether the connection was closed or broke.
+    return [...last, { events: this.#decoder.end(rest), frame: undefined }];
+  }
+
+  /** After the end the socket goes back to the pool; before it, it is cut. */
+  close(): void {
+    if (this.#isOver) this.#opened.drain();
+    else this.#opened.close();
+  }
+}
+
+function failure(error: ProviderError): Piece[] {
+  return [{ events: [{ type: "error", error }], frame: undefined }];
+}

@@ -1,0 +1,492 @@
+// What an operator can set, where it may come from, and what is said when it is wrong.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders are what is tested.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { format, inspect } from "node:util";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { anthropicMessages } from "../providers/dialects/anthropic-messages.ts";
+import { openaiChat } from "../providers/dialects/openai-chat.ts";
+import { providers as known } from "../providers/index.ts";
+import { buildConfig, type Config, type ConfigInputs, isLoopback, loadConfig } from "../src/config.ts";
+import type { ModelEntry } from "../src/dialect.ts";
+import { formatFileError } from "../src/yaml.ts";
+
+type Given = Partial<Pick<ConfigInputs, "flags" | "env">> & { yaml?: string };
+
+const CATALOG: Record<string, ModelEntry> = {
+  "gpt-6-sol": { id: "gpt-6-sol", contextTokens: 400_000, rates: { input: 5_000_000, output: 1, cacheRead: 7 } },
+};
+
+function inputs({ flags = {}, env = {} }: Given): ConfigInputs {
+  return {
+    flags,
+    env,
+    known,
+    dialects: { "openai-chat": openaiChat(), "anthropic-messages": anthropicMessages },
+    catalog: (section) => new Map(section === "openai" ? Object.entries(CATALOG) : []),
+  };
+}
+
+function build(given: Given) {
+  return buildConfig(inputs(given), { file: "signalbox.yaml", text: given.yaml ?? "" });
+}
+
+/** The configuration; mistakes fail the test. */
+function config(given: Given): Config {
+  const built = build(given);
+  if ("errors" in built) throw new Error(built.errors.map(formatFileError).join("\n"));
+  return built;
+}
+
+/** The mistakes as the operator reads them. */
+function mistakes(given: Given): string[] {
+  const built = build(given);
+  return "errors" in built ? built.errors.map(formatFileError) : [];
+}
+
+const KEY = { OPENAI_API_KEY: "sk-real" };
+
+describe("without a word from the operator", () => {
+  test("the router listens on loopback, port 8787, and answers with the simulated providers", () => {
+    const { providers, disabled, ...rest } = config({});
+    expect(rest).toEqual({
+      host: "127.0.0.1",
+      port: 8787,
+      maxBodyBytes: 32 * 1024 * 1024,
+      dataDir: "./data",
+      rulesDir: undefined,
+      apiKey: undefined,
+      simulated: true,
+    });
+    expect([...providers.keys()]).toEqual(["simulated-anthropic", "simulated-google", "simulated-openai"]);
+    expect(providers.get("simulated-openai")?.models.has("gpt-6-sol")).toBe(true);
+    expect(disabled.get("openai")).toBe("set OPENAI_API_KEY");
+    expect(disabled.get("ollama")).toBe("set OLLAMA_BASE_URL or OLLAMA_HOST");
+    expect(disabled.size + providers.size).toBe(known.length);
+  });
+
+  test("comments alone are an empty file", () => {
+    expect(config({ yaml: "# nothing yet\n" }).port).toBe(8787);
+  });
+});
+
+describe("the command line wins over the environment, the environment over the file", () => {
+  const file = "server: { host: 127.0.0.3, port: 3, max_body: 1MB }\ndata: file\nrules: file\n";
+  const env = { SIGNALBOX_HOST: "127.0.0.2", SIGNALBOX_PORT: "2", SIGNALBOX_DATA: "env", SIGNALBOX_RULES: "env" };
+  const flags = { host: "127.0.0.1", port: "1", data: "flag", rules: "flag" };
+
+  test.each<[string, Given, object]>([
+    ["all three", { flags, env, yaml: file }, { host: "127.0.0.1", port: 1, dataDir: "flag", rulesDir: "flag" }],
+    ["no flags", { env, yaml: file }, { host: "127.0.0.2", port: 2, dataDir: "env", rulesDir: "env" }],
+    ["the file alone", { yaml: file }, { host: "127.0.0.3", port: 3, dataDir: "file", rulesDir: "file" }],
+    [
+      "variables that are set to nothing",
+      { env: { SIGNALBOX_HOST: "", SIGNALBOX_PORT: "", SIGNALBOX_DATA: "", SIGNALBOX_RULES: "" }, yaml: file },
+      { host: "127.0.0.3", port: 3, dataDir: "file", rulesDir: "file" },
+    ],
+    ["port 0 for any free port", { flags: { port: "0" } }, { port: 0 }],
+  ])("%s", (_, given, expected) => {
+    expect(config(given)).toMatchObject(expected);
+  });
+
+  test.each([
+    [{ flags: { port: "http" } }, '--port:1:1  expected a port from 0 to 65535; found "http".'],
+    [{ flags: { port: "" } }, '--port:1:1  expected a port from 0 to 65535; found "".'],
+    [{ flags: { port: "65536" } }, '--port:1:1  expected a port from 0 to 65535; found "65536".'],
+    [{ env: { SIGNALBOX_PORT: "-1" } }, 'SIGNALBOX_PORT:1:1  expected a port from 0 to 65535; found "-1".'],
+  ])("a port that is none is refused where it was given: %j", (given, message) => {
+    expect(mistakes(given)).toEqual([message]);
+  });
+});
+
+describe("quantities are written as people write them", () => {
+  test.each([
+    ["512KB", 512 * 1024],
+    ["32MB", 32 * 1024 ** 2],
+    ["1.5GB", 1.5 * 1024 ** 3],
+    ["10 B", 10],
+  ])("max_body: %s", (text, bytes) => {
+    expect(config({ yaml: `server: { max_body: ${text} }` }).maxBodyBytes).toBe(bytes);
+  });
+
+  test("a size without a unit is refused, saying what would be accepted", () => {
+    expect(mistakes({ yaml: "server:\n  max_body: 512\n" })).toEqual([
+      "signalbox.yaml:2:13  server.max_body: expected a size such as 512KB or 32MB; found 512.",
+    ]);
+  });
+});
+
+describe("a mistake in the file is shown with its place and what would be accepted", () => {
+  test.each<[string, string, string[]]>([
+    [
+      "an unknown key",
+      "server:\n  prot: 80\n",
+      ['signalbox.yaml:2:3  server: unknown key "prot". Did you mean "port"? Accepted: host, port, max_body.'],
+    ],
+    [
+      "an unknown key of a provider",
+      "providers:\n  openai: { apikey: x }\n",
+      [
+        'signalbox.yaml:2:13  providers.openai: unknown key "apikey". Did you mean "api_key"? ' +
+          "Accepted: enabled, api_key, base_url, dialect, models.",
+      ],
+    ],
+    [
+      "several at once",
+      "dat: x\nserver: { port: 99999 }\n",
+      [
+        "signalbox.yaml:2:17  server.port: Too big: expected number to be <=65535; found 99999.",
+        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, providers.',
+      ],
+    ],
+    ["a wrong type", "data: [a]\n", ['signalbox.yaml:1:7  data: expected text; found ["a"].']],
+    [
+      "a port that is no number",
+      "server: { port: no }\n",
+      ['signalbox.yaml:1:17  server.port: expected number; found "no".'],
+    ],
+    ["a section without content", "providers:\n", ["signalbox.yaml:1:11  providers: expected a mapping; found null."]],
+    ["text instead of a file", "hello\n", ['signalbox.yaml:1:1  expected a mapping; found "hello".']],
+    ["a key twice", "data: a\ndata: b\n", ["signalbox.yaml:2:1  Map keys must be unique"]],
+    [
+      "YAML that is broken",
+      "server: { port: 1\n",
+      ["signalbox.yaml:2:1  Flow map in block collection must be sufficiently indented and end with a }"],
+    ],
+    [
+      "two documents",
+      "data: a\n---\ndata: b\n",
+      ["signalbox.yaml:2:1  Source contains multiple documents; please use YAML.parseAllDocuments()"],
+    ],
+    [
+      "an alias that is not defined",
+      "data: *x\n",
+      [
+        "signalbox.yaml:1:1  the aliases (*name) of this file cannot be resolved: " +
+          "Unresolved alias (the anchor must be set before the alias): x.",
+      ],
+    ],
+    [
+      "an alias within itself",
+      "data: &x [*x]\n",
+      [
+        "signalbox.yaml:1:1  the aliases (*name) of this file cannot be resolved: " +
+          "an alias refers to itself, or nesting is too deep.",
+      ],
+    ],
+  ])("%s", (_, yaml, messages) => {
+    expect(mistakes({ yaml })).toEqual(messages);
+  });
+
+  test("a bomb of aliases is refused instead of unfolded", () => {
+    const levels = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i}, `.repeat(9)}]`);
+    expect(mistakes({ yaml: `a0: &a0 [x]\n${levels.join("\n")}\n` })).toEqual([
+      expect.stringContaining("the aliases (*name) of this file cannot be resolved"),
+    ]);
+  });
+});
+
+describe("${NAME} is filled from the environment", () => {
+  test.each([
+    ["in a flow mapping", "providers: { openai: { api_key: ${MY_KEY}, base_url: '${MY_URL}/v1' } }"],
+    ["in a block mapping", "providers:\n  openai:\n    api_key: ${MY_KEY}\n    base_url: ${MY_URL}/v1\n"],
+    [
+      "with a default that is not needed",
+      "providers: { openai: { api_key: '${MY_KEY:-no}', base_url: '${MY_URL}/v1' } }",
+    ],
+    ["with a default that is", "providers: { openai: { api_key: '${NOT_SET:-sk-mine}', base_url: '${MY_URL}/v1' } }"],
+  ])("%s", (_, yaml) => {
+    const env = { MY_KEY: "sk-mine", MY_URL: "https://proxy.example" };
+    const openai = config({ env, yaml }).providers.get("openai");
+    expect(openai?.key?.reveal()).toBe("sk-mine");
+    expect(openai?.baseUrl).toBe("https://proxy.example/v1");
+  });
+
+  test("a variable that is not set is named, with the place where it is used", () => {
+    expect(mistakes({ yaml: "providers: { openai: { enabled: true, api_key: ${MY_KEY} } }" })).toEqual([
+      "signalbox.yaml:1:48  providers.openai.api_key: the environment variable MY_KEY is not set.",
+    ]);
+  });
+
+  test("columns behind it stay true", () => {
+    expect(mistakes({ yaml: "providers: { openai: { api_key: ${MY_KEY}, bas_url: x } }" })).toEqual([
+      expect.stringMatching(
+        /^signalbox\.yaml:1:44 {2}providers\.openai: unknown key "bas_url"\. Did you mean "base_url"\?/,
+      ),
+    ]);
+  });
+
+  test("an empty default means nothing is set: the provider's own variable is used, or it stays off", () => {
+    const yaml = "providers: { openai: { api_key: '${MY_KEY:-}', base_url: '${MY_URL:-}' } }";
+    expect(config({ yaml, env: KEY }).providers.get("openai")).toMatchObject({ baseUrl: "https://api.openai.com/v1" });
+    expect(config({ yaml, env: KEY }).providers.get("openai")?.key?.reveal()).toBe("sk-real");
+    expect(config({ yaml }).disabled.get("openai")).toBe("set OPENAI_API_KEY");
+  });
+});
+
+describe("a provider is on when it has what it needs", () => {
+  test("a key in its variable is enough, and then nothing is simulated", () => {
+    const { providers, simulated } = config({ env: KEY });
+    expect([...providers.keys()]).toEqual(["openai"]);
+    expect(simulated).toBe(false);
+    expect(providers.get("openai")).toMatchObject({ baseUrl: "https://api.openai.com/v1" });
+    expect(providers.get("openai")?.key?.reveal()).toBe("sk-real");
+  });
+
+  test("an empty key is none", () => {
+    expect(config({ env: { OPENAI_API_KEY: "" } }).simulated).toBe(true);
+  });
+
+  test("a key in the file wins over the variable", () => {
+    const { providers } = config({ env: KEY, yaml: "providers: { openai: { api_key: sk-file } }" });
+    expect(providers.get("openai")?.key?.reveal()).toBe("sk-file");
+  });
+
+  test("a local server needs its address, and no key", () => {
+    const vllm = config({ env: { VLLM_BASE_URL: "http://gpu-1:8000" } }).providers.get("vllm");
+    expect(vllm).toMatchObject({ baseUrl: "http://gpu-1:8000/v1", key: undefined });
+  });
+
+  test("a key alone does not turn a local server on", () => {
+    expect(config({ env: { OLLAMA_API_KEY: "k" } }).providers.has("ollama")).toBe(false);
+  });
+
+  test("`enabled: false` turns it off although it has a key, and says so", () => {
+    const { providers, disabled } = config({ env: KEY, yaml: "providers: { openai: { enabled: false } }" });
+    expect(providers.has("openai")).toBe(false);
+    expect(disabled.get("openai")).toBe("it is switched off in signalbox.yaml");
+  });
+
+  test.each([
+    ["openai", "no key (OPENAI_API_KEY)"],
+    ["vllm", "no address (VLLM_BASE_URL)"],
+  ])("`enabled: true` without what it needs is a mistake: %s", (id, lack) => {
+    expect(mistakes({ yaml: `providers:\n  ${id}: { enabled: true }\n` })).toEqual([
+      `signalbox.yaml:2:${id.length + 5}  providers.${id}: enabled, but it has ${lack}.`,
+    ]);
+  });
+
+  test("a simulated provider can stand beside real ones when it is asked for", () => {
+    const { providers, simulated } = config({ env: KEY, yaml: "providers: { simulated-google: { enabled: true } }" });
+    expect([...providers.keys()]).toEqual(["openai", "simulated-google"]);
+    expect(simulated).toBe(false);
+  });
+
+  test("a simulated provider can be left out of simulated mode", () => {
+    const { providers } = config({ yaml: "providers: { simulated-google: { enabled: false } }" });
+    expect([...providers.keys()]).toEqual(["simulated-anthropic", "simulated-openai"]);
+  });
+});
+
+describe("addresses are put right where their meaning is clear", () => {
+  test.each([
+    ["OLLAMA_HOST", "gpu-1:11434", "ollama", "http://gpu-1:11434/v1"],
+    ["OLLAMA_HOST", "127.0.0.1", "ollama", "http://127.0.0.1:11434/v1"],
+    ["OLLAMA_HOST", "http://gpu-1", "ollama", "http://gpu-1/v1"],
+    ["OLLAMA_HOST", "http://gpu-1:9/", "ollama", "http://gpu-1:9/v1"],
+    ["OLLAMA_HOST", "https://gpu-1/proxy/", "ollama", "https://gpu-1/proxy"],
+    ["OLLAMA_HOST", "HTTP://gpu-1:9", "ollama", "http://gpu-1:9/v1"],
+    ["OLLAMA_HOST", "[::1]:9", "ollama", "http://[::1]:9/v1"],
+    ["VLLM_BASE_URL", "http://gpu-1:8000/v1/", "vllm", "http://gpu-1:8000/v1"],
+  ])("%s=%s", (name, text, id, url) => {
+    expect(config({ env: { [name]: text } }).providers.get(id)?.baseUrl).toBe(url);
+  });
+
+  test("the resource name is part of Azure's address", () => {
+    const env = { AZURE_API_KEY: "k", AZURE_RESOURCE_NAME: "acme" };
+    expect(config({ env }).providers.get("azure")?.baseUrl).toBe("https://acme.openai.azure.com/openai/v1");
+  });
+
+  test("an address of Azure's without a path gets the one of the built-in address", () => {
+    const env = { AZURE_API_KEY: "k", AZURE_BASE_URL: "https://acme.services.ai.azure.com" };
+    expect(config({ env }).providers.get("azure")?.baseUrl).toBe("https://acme.services.ai.azure.com/openai/v1");
+  });
+
+  test("Azure's key without a resource name leaves it off, and says what is missing", () => {
+    const { disabled, simulated } = config({ env: { AZURE_API_KEY: "k" } });
+    expect(disabled.get("azure")).toBe("set AZURE_RESOURCE_NAME or AZURE_BASE_URL or AZURE_OPENAI_BASE_URL");
+    expect(simulated).toBe(true);
+  });
+
+  test("the same is a mistake when Azure was configured by hand", () => {
+    expect(mistakes({ yaml: "providers:\n  azure: { api_key: k }\n" })).toEqual([
+      "signalbox.yaml:2:10  providers.azure: set AZURE_RESOURCE_NAME or AZURE_BASE_URL or AZURE_OPENAI_BASE_URL.",
+    ]);
+  });
+
+  test.each([
+    ["ftp://gpu-1/v1", "its address must start with http:// or https://; found ftp://"],
+    ["http://", "its address is not a URL"],
+    ["http://ann:hunter2@gpu-1/v1", "its address must not hold credentials; use api_key"],
+    ["http://gpu-1/v1?api-version=2024-10-21", 'its address must not have a query or a fragment ("?" or "#")'],
+  ])("%s is not an address to call", (text, lack) => {
+    expect(mistakes({ yaml: `providers: { vllm: { base_url: "${text}" } }` })).toEqual([
+      `signalbox.yaml:1:32  providers.vllm: ${lack}.`,
+    ]);
+    expect(config({ env: { VLLM_BASE_URL: text } }).disabled.get("vllm")).toBe(lack);
+  });
+});
+
+describe("a provider of the operator's own", () => {
+  test("needs a dialect and an address, and sends its key as the dialect's vendor takes it", () => {
+    const yaml = [
+      "providers:",
+      "  house: { dialect: openai-chat, base_url: 'http://gpu-1:8000/v1', api_key: k }",
+      "  claude-proxy: { dialect: anthropic-messages, base_url: 'http://gpu-2' , api_key: k }",
+      "  keyless: { dialect: openai-chat, base_url: 'http://gpu-3/v1' }",
+    ].join("\n");
+    const { providers, simulated } = config({ yaml });
+    expect(simulated).toBe(false);
+    const headersOf = (id: string) => providers.get(id)?.authorize(providers.get(id)?.key?.reveal() ?? "");
+    expect(headersOf("house")).toEqual({ authorization: "Bearer k" });
+    expect(headersOf("claude-proxy")).toEqual({ "x-api-key": "k" });
+    expect(providers.get("keyless")).toMatchObject({ baseUrl: "http://gpu-3/v1", key: undefined });
+  });
+
+  test("may name its models, their windows and prices", () => {
+    const yaml = [
+      "providers:",
+      "  house:",
+      "    dialect: openai-chat",
+      "    base_url: http://gpu-1:8000/v1",
+      "    models:",
+      "      - id: qwen",
+      "        context: 128k",
+      "        max_output: 8000",
+      "        price: { input: $0.10, output: 0.40, cache_read: $0.000001, cache_write_1h: $0 }",
+      "      - id: plain",
+    ].join("\n");
+    expect([...(config({ yaml }).providers.get("house")?.models.values() ?? [])]).toEqual([
+      {
+        id: "qwen",
+        contextTokens: 128_000,
+        maxOutputTokens: 8_000,
+        rates: { input: 100_000, output: 400_000, cacheRead: 1, cacheWrite1h: 0 },
+        priceSource: "signalbox.yaml",
+      },
+      { id: "plain" },
+    ]);
+  });
+
+  test.each<[string, string, string]>([
+    [
+      "no dialect, because the name is misspelt",
+      "providers:\n  opnai: { api_key: x }\n",
+      'signalbox.yaml:2:10  providers.opnai: "opnai" is not a built-in provider, so it needs a dialect ' +
+        '(one of openai-chat, anthropic-messages); found none. Did you mean "openai"?',
+    ],
+    [
+      "a dialect that does not exist",
+      "providers:\n  house: { dialect: openai, base_url: http://x }\n",
+      'signalbox.yaml:2:10  providers.house: "house" is not a built-in provider, so it needs a dialect ' +
+        '(one of openai-chat, anthropic-messages); found "openai".',
+    ],
+    [
+      "no address",
+      "providers:\n  house: { dialect: openai-chat }\n",
+      'signalbox.yaml:2:10  providers.house: "house" is not a built-in provider, so it needs a base_url.',
+    ],
+    [
+      "a name with a slash, at which targets are split",
+      "providers:\n  a/b: { dialect: openai-chat, base_url: http://x }\n",
+      'signalbox.yaml:2:8  providers: "a/b" cannot be the id of a provider: letters, digits, "-", "_" and "." only.',
+    ],
+    [
+      "a dialect for a provider that has one",
+      "providers:\n  openai: { api_key: k, dialect: anthropic-messages }\n",
+      "signalbox.yaml:2:34  providers.openai.dialect: a built-in provider has its dialect; " +
+        "give another provider a name of its own.",
+    ],
+  ])("%s", (_, yaml, message) => {
+    expect(mistakes({ yaml })).toEqual([message]);
+  });
+});
+
+test("the operator's price of a known model replaces the catalogue's whole, and the rest of what is known stays", () => {
+  const yaml = "providers: { openai: { models: [{ id: gpt-6-sol, price: { input: $1, output: $2 } }] } }";
+  expect(config({ env: KEY, yaml }).providers.get("openai")?.models.get("gpt-6-sol")).toEqual({
+    id: "gpt-6-sol",
+    contextTokens: 400_000,
+    rates: { input: 1_000_000, output: 2_000_000 },
+    priceSource: "signalbox.yaml",
+  });
+});
+
+describe("a router that others can reach needs a key", () => {
+  const refused = (from: string, host: string) =>
+    `${from}  refusing to listen on ${host} without a key: anyone who reaches it could spend your money. ` +
+    "Set SIGNALBOX_API_KEY, or listen on 127.0.0.1.";
+
+  test.each(["0.0.0.0", "::", "192.168.1.7", "router.lan", "::ffff:127.0.0.1", ""])("%j", (host) => {
+    expect(mistakes({ flags: { host } })).toEqual([refused("--host:1:1", host)]);
+    expect(config({ flags: { host }, env: { SIGNALBOX_API_KEY: "sk-sb-1" } }).host).toBe(host);
+  });
+
+  test.each(["127.0.0.1", "127.0.0.53", "localhost", "::1"])("%s is this machine alone", (host) => {
+    expect(isLoopback(host)).toBe(true);
+    expect(config({ flags: { host } }).host).toBe(host);
+  });
+
+  test("the refusal points at whoever asked for it", () => {
+    expect(mistakes({ env: { SIGNALBOX_HOST: "0.0.0.0" } })).toEqual([refused("SIGNALBOX_HOST:1:1", "0.0.0.0")]);
+    expect(mistakes({ yaml: "server:\n  host: 0.0.0.0\n" })).toEqual([refused("signalbox.yaml:2:9", "0.0.0.0")]);
+    const both = { flags: { host: "0.0.0.0" }, yaml: "server: { host: 127.0.0.1 }\n" };
+    expect(mistakes(both)).toEqual([refused("--host:1:1", "0.0.0.0")]);
+  });
+
+  test("an empty key is none", () => {
+    const env = { SIGNALBOX_HOST: "0.0.0.0", SIGNALBOX_API_KEY: "" };
+    expect(mistakes({ env })).toEqual([refused("SIGNALBOX_HOST:1:1", "0.0.0.0")]);
+  });
+});
+
+describe("secrets are never printed", () => {
+  const env = { OPENAI_API_KEY: "sk-canary-1", SIGNALBOX_API_KEY: "sk-canary-2", MY_KEY: "sk-canary-3" };
+  const yaml = "providers:\n  house: { dialect: openai-chat, base_url: http://x, api_key: '${MY_KEY}' }\n";
+
+  test.each<[string, (value: Config) => string]>([
+    ["JSON", (value) => JSON.stringify([value, ...value.providers.values()])],
+    ["console.log", (value) => format("%s %o %O %j", value, value, value, value)],
+    ["an inspection of everything, hidden members included", (value) => inspect(value, { depth: 9, showHidden: true })],
+    ["a template string", (value) => [...value.providers.values()].map(({ key }) => `${key} ${String(key)}`).join()],
+  ])("by %s", (_, print) => {
+    const printed = print(config({ env, yaml }));
+    expect(printed).not.toContain("canary");
+    expect(printed).not.toBe("");
+  });
+
+  test.each([
+    ["a key that is a number", "providers: { openai: { api_key: 1234567 } }", "1234567"],
+    ["a key that is a list", "providers: { openai: { api_key: [sk-canary] } }", "canary"],
+    ["an address with a password", "providers: { vllm: { base_url: 'http://ann:canary@gpu/v1' } }", "canary"],
+  ])("by the message about %s", (_, text, secret) => {
+    const messages = mistakes({ yaml: text });
+    expect(messages).toHaveLength(1);
+    expect(messages.join()).not.toContain(secret);
+  });
+});
+
+describe("the file", () => {
+  function folder(): string {
+    const path = mkdtempSync(join(tmpdir(), "signalbox-config-"));
+    onTestFinished(() => rmSync(path, { recursive: true }));
+    return path;
+  }
+
+  test("may be named by flag or variable, and its name is part of its mistakes", () => {
+    const file = join(folder(), "mine.yaml");
+    writeFileSync(file, "server: { port: 5 }\n");
+    expect(loadConfig(inputs({ flags: { config: file } }))).toMatchObject({ port: 5 });
+    expect(loadConfig(inputs({ env: { SIGNALBOX_CONFIG: file } }))).toMatchObject({ port: 5 });
+    writeFileSync(file, "prot: 5\n");
+    expect(loadConfig(inputs({ flags: { config: file } }))).toMatchObject({ errors: [{ file, line: 1, column: 1 }] });
+  });
+
+  test("that was named and is not there is a mistake", () => {
+    const file = join(folder(), "gone.yaml");
+    expect(loadConfig(inputs({ flags: { config: file } }))).toEqual({
+      errors: [{ file, line: 1, column: 1, message: "this file does not exist" }],
+    });
+  });
+});

@@ -1,0 +1,219 @@
+// What providers say when they refuse, in every shape seen in the field.
+import { describe, expect, test } from "vitest";
+import { openaiChat } from "../../providers/dialects/openai-chat.ts";
+import { durationMs, retryAfterMs } from "../../providers/dialects/retry-after.ts";
+import type { ErrorKind, ProviderError } from "../../src/chat.ts";
+import { fold } from "../../src/chat.ts";
+import { decodeBody, decodeText } from "./openai-harness.ts";
+
+function refusal(status: number, body: unknown, headers: Record<string, string> = {}): ProviderError {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return openaiChat().decodeError({ status, headers, text, nowMs: 0 });
+}
+
+describe("the message is found wherever the vendor put it", () => {
+  test.each<[string, unknown, string]>([
+    ["{error:{message}}", { error: { message: "bad", type: "x", param: null, code: null } }, "bad"],
+    ['{error:"…"}', { error: "bad" }, "bad"],
+    ['{code,error:"…"} (xAI)', { code: "invalid-argument", error: "bad" }, "bad"],
+    ["flat {message,type,param,code} (Cerebras, old vLLM)", { object: "error", message: "bad", code: 400 }, "bad"],
+    ["{message:{detail:[…]}} (Mistral)", { message: { detail: [{ loc: ["body", "n"], msg: "bad" }] } }, "body.n: bad"],
+    ['{detail:"…"}', { detail: "bad" }, "bad"],
+    ["{detail:{error}} (DeepInfra)", { detail: { error: "bad" } }, "bad"],
+    ["{detail:[…]} (FastAPI)", { detail: [{ loc: ["a", 0], msg: "bad" }, { msg: "worse" }] }, "a.0: bad; worse"],
+    ["error.metadata.raw (OpenRouter)", { error: { code: 400, metadata: { raw: "bad" } } }, "bad"],
+    ["problem+json (NVIDIA)", { type: "about:blank", status: 400, title: "bad" }, "bad"],
+    ["base_resp (MiniMax)", { base_resp: { status_code: 2013, status_msg: "bad" } }, "bad"],
+    ["the first of a list (Google's wrapper)", [{ error: { code: 400, message: "bad" } }], "bad"],
+    ["a list of strings (Perplexity)", ["bad"], '["bad"]'],
+    ["HTML", "<html>bad</html>\n", "<html>bad</html>"],
+    ["nothing", "", "The provider answered with status 400."],
+    ["a number", 7, "7"],
+    ["null", null, "null"],
+  ])("%s", (_, body, message) => {
+    expect(refusal(400, body).message).toBe(message);
+  });
+
+  test("a page of HTML is cut", () => {
+    expect(refusal(502, "x".repeat(5_000)).message).toHaveLength(300);
+    expect(refusal(400, { error: { message: "x".repeat(5_000) } }).message).toHaveLength(2_000);
+  });
+});
+
+describe("the kind of a refusal decides what happens next", () => {
+  const say = (message: string, code: string | number | null = null, type = "invalid_request_error") => {
+    return { error: { message, code, type, param: null } };
+  };
+  test.each<[ErrorKind, number, unknown, string]>([
+    ["invalid_request", 400, say("messages must alternate"), "a plain 400"],
+    ["invalid_request", 422, say("n must be 1"), "a plain 422"],
+    ["invalid_request", 405, say("method"), "405"],
+    ["auth", 401, say("Incorrect API key"), "401"],
+    ["auth", 403, say("no access to this region"), "403"],
+    ["quota", 402, say("Insufficient Balance"), "402 (DeepSeek)"],
+    ["quota", 429, say("You exceeded your current quota", "insufficient_quota"), "429 for want of money (OpenAI)"],
+    ["quota", 429, say("no", null, "exceeded_current_quota_error"), "429 whose type says so (Moonshot)"],
+    ["quota", 400, say("Billing hard limit has been reached", "billing_hard_limit_reached"), "400 for want of money"],
+    ["quota", 403, say("no credits left", "insufficient_quota"), "403 for want of money (xAI)"],
+    ["rate_limited", 413, say("too many tokens per minute"), "413 that speaks of tokens and of a rate"],
+    ["invalid_request", 400, say("too many tokens per minute"), "400 that speaks of tokens and of a rate"],
+    ["not_found", 404, say("The model does not exist", "model_not_found"), "404"],
+    ["timeout", 408, "", "408"],
+    ["timeout", 504, "<html>", "504"],
+    ["server", 409, "", "409"],
+    ["server", 500, say("oops"), "500"],
+    ["server", 502, "<html>", "502"],
+    ["server", 520, "<html>", "520 (Cloudflare)"],
+    ["server", 400, say("Failed to call a function.", "tool_use_failed"), "a call the model wrote wrong (Groq)"],
+    ["overloaded", 503, say("Loading model"), "503"],
+    ["overloaded", 529, "", "529"],
+    ["overloaded", 498, say("flex capacity"), "498 (Groq)"],
+    ["rate_limited", 429, say("slow down"), "429"],
+    ["rate_limited", 413, say("Request too large … tokens per minute (TPM): Limit 6000"), "413 that is a rate (Groq)"],
+    ["context_length", 413, say("prompt is too long"), "413 that is a length"],
+    ["context_length", 400, say("maximum context length is 8192 tokens"), "400 that is a length"],
+    ["context_length", 500, say("exceed_context_size_error"), "500 that is a length"],
+    ["context_length", 422, say("input token count exceeds"), "422 that is a length"],
+    ["context_length", 400, say("x", null, "exceed_context_size_error"), "a type that says length (llama.cpp)"],
+    ["context_length", 400, say("too many tokens to generate accurately"), "a length that talks of generating"],
+    ["content_filter", 400, say("filtered", "content_filter"), "a filter (Azure)"],
+    ["content_filter", 400, say("inappropriate content", "data_inspection_failed"), "a filter (DashScope)"],
+    ["unsupported", 400, say("Unsupported parameter: 'stop'"), "a parameter (OpenAI)"],
+    ["unsupported", 400, say("Unrecognized request argument supplied: x"), "a parameter (Azure)"],
+    [
+      "unsupported",
+      422,
+      { detail: [{ type: "extra_forbidden", loc: ["body", "x"], msg: "no" }] },
+      "a parameter (FastAPI)",
+    ],
+    ["malformed", 301, "<html>moved</html>", "a redirect: the address is wrong"],
+  ])("%s: %i %s %s", (kind, status, body) => {
+    expect(refusal(status, body).kind).toBe(kind);
+  });
+
+  test("a rate limit that advises to visit the billing page is a rate limit", () => {
+    const message =
+      "Rate limit reached for gpt-4o in organization org-AbCdEf123456 on requests per min (RPM): Limit 3. " +
+      "Add a payment method at https://platform.openai.com/account/billing.";
+    const error = refusal(429, say(message, "rate_limit_exceeded", "requests"), { "retry-after": "20" });
+    expect(error).toMatchObject({ kind: "rate_limited", code: "rate_limit_exceeded", retryAfterMs: 20_000 });
+  });
+
+  test("status, code, parameter and request id of the provider are kept", () => {
+    const body = { error: { message: "bad", code: "invalid_value", param: "top_p", type: "invalid_request_error" } };
+    expect(refusal(400, body, { "x-request-id": "req_7" })).toEqual({
+      kind: "invalid_request",
+      message: "bad",
+      status: 400,
+      code: "invalid_value",
+      param: "top_p",
+      retryAfterMs: undefined,
+      upstreamRequestId: "req_7",
+    });
+  });
+
+  test("the code of a length, a filter or an unknown field is OpenAI's, whatever the vendor calls it", () => {
+    expect(refusal(400, say("prompt is too long", "too_long")).code).toBe("context_length_exceeded");
+    expect(refusal(400, say("no", "data_inspection_failed")).code).toBe("content_filter");
+    expect(refusal(400, say("Argument not supported on this model: x", "invalid-argument")).code).toBe(
+      "unsupported_parameter",
+    );
+    expect(refusal(400, say("Unsupported value: 'temperature'", "unsupported_value")).code).toBe("unsupported_value");
+  });
+});
+
+describe("an error inside a 200 is judged by its words", () => {
+  test.each<[ErrorKind, unknown]>([
+    ["rate_limited", { error: { type: "rate_limit_error", message: "slow" } }],
+    ["rate_limited", { error: { code: 429, message: "slow" } }],
+    ["rate_limited", { code: "Throttling.RateQuota", message: "slow" }],
+    ["rate_limited", { base_resp: { status_code: 1002, status_msg: "rate limit" }, choices: null }],
+    ["overloaded", { error: { type: "overloaded_error", message: "busy" } }],
+    ["overloaded", { choices: [{ index: 0, error: { code: 503, message: "busy" } }] }],
+    ["auth", { error: { type: "authentication_error", message: "key" } }],
+    ["auth", { base_resp: { status_code: 1004, status_msg: "key" } }],
+    ["quota", { error: { type: "insufficient_quota", message: "money" } }],
+    ["quota", { base_resp: { status_code: 1008, status_msg: "insufficient balance" } }],
+    ["invalid_request", { code: "InvalidParameter", message: "enable_thinking must be false" }],
+    ["context_length", { error: { type: "invalid_request_error", message: "maximum context length" } }],
+    ["context_length", { error: { message: "prompt is too long" } }],
+    ["content_filter", { error: { message: "content_policy_violation" } }],
+    ["server", { error: { code: 502, message: "gone" }, choices: [] }],
+    ["server", { error: "something" }],
+    ["server", { error: {} }],
+    ["server", { base_resp: { status_code: 9999, status_msg: "new" } }],
+  ])("%s: %j", (kind, body) => {
+    expect(fold(decodeBody(body)).error?.kind).toBe(kind);
+    expect(fold(decodeText(`data: ${JSON.stringify(body)}\n\n`)).error?.kind).toBe(kind);
+  });
+
+  test("a number that is no HTTP status is not passed off as one", () => {
+    expect(fold(decodeBody({ error: { code: 1305, message: "busy" } })).error).toMatchObject({ status: undefined });
+  });
+
+  test("an answer that merely has the members of an error, empty, is an answer", () => {
+    const choices = [{ index: 0, message: { content: "a" }, finish_reason: "stop" }];
+    for (const extra of [{ error: null }, { error: "" }, { base_resp: { status_code: 0, status_msg: "" } }]) {
+      expect(fold(decodeBody({ choices, ...extra })).error).toBeUndefined();
+    }
+  });
+});
+
+describe("what providers quote of us is masked", () => {
+  test.each([
+    ["Incorrect API key provided: sk-proj-abc***xyz. Find it", "Incorrect API key provided: [key]. Find it"],
+    ["key gsk_abcdef1234567 is revoked", "key [key] is revoked"],
+    ["API key AIzaSyA1234567890abcdef not valid", "API key [key] not valid"],
+    ["Rate limit reached in organization org-AbCdEf123456 on", "Rate limit reached in organization [account] on"],
+    ["project proj_AbCdEf123456 is archived", "project [account] is archived"],
+  ])("%s", (message, shown) => {
+    expect(refusal(401, { error: { message } }).message).toBe(shown);
+    expect(fold(decodeBody({ error: { message } })).error?.message).toBe(shown);
+  });
+
+  test("ordinary words are left alone", () => {
+    const message = "risk-assessment of the organisation's task-list: org-chart, hf_x";
+    expect(refusal(400, { error: { message } }).message).toBe(message);
+  });
+});
+
+describe("when to come back", () => {
+  const now = Date.parse("2026-10-07T12:00:00Z");
+  test.each<[Record<string, string>, number | undefined]>([
+    [{}, undefined],
+    [{ "retry-after": "2" }, 2_000],
+    [{ "retry-after": "0.25" }, 250],
+    [{ "retry-after": " 7 " }, 7_000],
+    [{ "retry-after": "1m30s" }, 90_000],
+    [{ "retry-after": "Wed, 07 Oct 2026 12:00:30 GMT" }, 30_000],
+    [{ "retry-after": "Wed, 07 Oct 2026 11:00:00 GMT" }, 0],
+    [{ "retry-after-ms": "1250", "retry-after": "2" }, 1_250],
+    [{ "retry-after-ms": "0.5" }, 1],
+    [{ "retry-after-ms": "-1", "retry-after": "2" }, 2_000],
+    [{ "retry-after-ms": "soon", "retry-after": "2" }, 2_000],
+    [{ "retry-after": "-5" }, undefined],
+    [{ "retry-after": "" }, undefined],
+    [{ "retry-after": "later" }, undefined],
+    [{ "retry-after": "Infinity" }, undefined],
+    [{ "retry-after": "1791417600" }, undefined],
+    [{ "retry-after": "2678400" }, 2_678_400_000],
+  ])("%j -> %s", (headers, ms) => {
+    expect(retryAfterMs(headers, now)).toBe(ms);
+  });
+
+  test.each<[string, number | undefined]>([
+    ["1s", 1_000],
+    ["6m0s", 360_000],
+    ["2m59.56s", 179_560],
+    ["12ms", 12],
+    ["4h17m", 15_420_000],
+    ["1d2h", 93_600_000],
+    ["0.1ms", 1],
+    ["", undefined],
+    ["5", undefined],
+    ["1s2m", undefined],
+    ["1 fortnight", undefined],
+  ])("the duration %j is %s ms", (text, ms) => {
+    expect(durationMs(text)).toBe(ms);
+  });
+});

@@ -1,0 +1,235 @@
+// Which targets may answer, in which order, and what is wrong with a rule file. Most cases are files: rules, the facts of
+// a request, and what comes of them, with a line of dashes between.
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { openaiChat } from "../providers/dialects/openai-chat.ts";
+import { providers as known } from "../providers/index.ts";
+import { type Catalog, loadCatalog } from "../src/catalog.ts";
+import type { ChatMessage, ChatRequest, JsonObject } from "../src/chat.ts";
+import { buildConfig } from "../src/config.ts";
+import { type ModelEntry, targetName } from "../src/dialect.ts";
+import { readSnapshot } from "../src/main.ts";
+import { packageRoot } from "../src/package-root.ts";
+import { CONDITION_VARIABLES } from "../src/routing/conditions.ts";
+import { plan } from "../src/routing/plan.ts";
+import { compile, RULE_FILE } from "../src/routing/rules.ts";
+import { resolve, type Snapshot } from "../src/routing/snapshot.ts";
+
+const MODELS: Record<string, string[]> = {
+  anthropic: ["claude-sonnet-5-5"],
+  google: ["gemini-3.8-flash"],
+  groq: ["llama", "shared", "meta-llama/llama-9"],
+  openai: ["gpt-6-sol", "gpt-6-luna", "shared"],
+};
+
+const world: Catalog = {
+  version: "000000000001",
+  sources: [],
+  models: (id) => new Map((MODELS[id] ?? []).map((model): [string, ModelEntry] => [model, { id: model }])),
+};
+
+function tempFolder(): string {
+  const dir = mkdtempSync(join(tmpdir(), "signalbox-routing-"));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  return dir;
+}
+
+/** The router's own way from files to a snapshot; throws when the rules cannot be used. */
+function snapshotOf(rulesDir: string, enabled: string[], catalog: Catalog, yaml = ""): Snapshot {
+  const keys = enabled.map((id) => [known.find((provider) => provider.id === id)?.keyEnv[0], "k"]);
+  const dialects = { "openai-chat": openaiChat() };
+  const inputs = { flags: {}, env: Object.fromEntries(keys), known, dialects, catalog: catalog.models };
+  const config = buildConfig(inputs, { file: "signalbox.yaml", text: yaml });
+  if ("errors" in config) throw new Error("the test's own configuration is wrong");
+  return readSnapshot({ ...config, rulesDir }, catalog);
+}
+
+interface RequestFacts {
+  model: string;
+  enabled?: string[];
+  stream?: boolean;
+  turns?: number;
+  key?: string;
+  has?: ("tools" | "images" | "json_schema")[];
+}
+
+function requestOf({ model, stream = false, turns = 1, has = [] }: RequestFacts): ChatRequest {
+  const picture = { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } };
+  const message: ChatMessage = { role: "user", content: has.includes("images") ? [picture] : "q" };
+  const body: ChatRequest["body"] = { model, messages: Array.from({ length: turns }, () => message) };
+  if (has.includes("tools")) body.tools = [{ type: "function", function: { name: "f" } }];
+  if (has.includes("json_schema")) body.response_format = { type: "json_schema", json_schema: { name: "x" } };
+  return { dialect: "openai-chat", body, stream, includeUsage: false, includeCost: false, strict: false };
+}
+
+/** What the case says of the plan, read off the plan that was made. */
+function outcomeOf(rules: string, facts: RequestFacts): JsonObject {
+  const dir = tempFolder();
+  writeFileSync(join(dir, "rules.yaml"), rules);
+  let snapshot: Snapshot;
+  try {
+    snapshot = snapshotOf(dir, facts.enabled ?? [], world);
+  } catch (error) {
+    const lines = (error as Error).message.replaceAll(`${dir}/`, "").split("\n").slice(1).join("\n");
+    // Each mistake starts at two blanks; what belongs to it is further in.
+    return {
+      errors: lines
+        .split(/^ {2}(?! )/m)
+        .slice(1)
+        .map((text) => text.trimEnd().replaceAll(/^ {4}/gm, "")),
+    };
+  }
+  const planned = plan(snapshot, requestOf(facts), { key: facts.key ?? "local" });
+  const { decision } = planned;
+  if (planned.kind === "denied") {
+    return { denied: `${planned.error.status} ${planned.error.code}`, message: planned.error.message, decision };
+  }
+  return {
+    targets: planned.candidates.map(targetName),
+    excluded: planned.excluded.map(({ target, reason }) => `${target}: ${reason}`),
+    decision,
+    attempts: planned.maxAttempts,
+    timeouts: [planned.firstByteMs, planned.idleMs, planned.totalMs],
+  };
+}
+
+const cases = readdirSync(new URL("routing/", import.meta.url)).map((file) => {
+  const text = readFileSync(new URL(`routing/${file}`, import.meta.url), "utf8");
+  const [rules, facts, expected] = text.split(/^---\n/m) as [string, string, string];
+  return { name: file.replace(".yaml", ""), rules, facts: parse(facts) as RequestFacts, expected: parse(expected) };
+});
+
+test.each(cases)("$name", ({ rules, facts, expected }) => {
+  const outcome = outcomeOf(rules, facts);
+  // A plan passes nothing over unless the case says so; limits are looked at where the case names them.
+  const silent = "targets" in expected ? { excluded: [] } : {};
+  const { attempts, timeouts } = outcome;
+  const limits = "targets" in expected ? { attempts, timeouts } : {};
+  expect(outcome).toEqual({ ...silent, ...limits, ...expected });
+});
+
+describe("several files of a folder are one set of rules", () => {
+  test("read in name order; an alias may be defined after the rule that names it", () => {
+    const dir = tempFolder();
+    writeFileSync(
+      join(dir, "2.yaml"),
+      "version: 1\naliases: { late: [openai/gpt-6-luna] }\nrules: [{ name: b, from: [late] }]\n",
+    );
+    writeFileSync(join(dir, "1.yml"), "version: 1\nrules: [{ name: a, model: x, from: [late] }]\n");
+    writeFileSync(join(dir, "notes.txt"), "not a rule\n");
+    const decisions = ["x", "y"].map((model) => {
+      return plan(snapshotOf(dir, ["openai"], world), requestOf({ model }), { key: "local" }).decision;
+    });
+    expect(decisions).toEqual(["rule=a;pick=order;candidates=1", "rule=b;pick=order;candidates=1"]);
+  });
+
+  test("in which a name is used once, and all mistakes of all files are told together", () => {
+    const text = "version: 1\naliases: { fast: [openai/x] }\nrules: [{ name: one, from: [fast] }]\n";
+    const sources = [
+      { file: "a.yaml", text },
+      { file: "b.yaml", text },
+      { file: "c.yaml", text: "rules: [" },
+    ];
+    const compiled = compile(sources, () => undefined);
+    expect(
+      "errors" in compiled && compiled.errors.map(({ file, line, column, message }) => [file, line, column, message]),
+    ).toEqual([
+      ["c.yaml", 1, 9, "Flow sequence in block collection must be sufficiently indented and end with a ]"],
+      ["b.yaml", 2, 18, 'alias "fast" is defined twice.'],
+      ["b.yaml", 3, 17, 'rule "one": another rule has the same name.'],
+    ]);
+  });
+
+  test("and an empty folder is no rules at all", () => {
+    expect(snapshotOf(tempFolder(), [], world).rules).toMatchObject({ rules: [] });
+  });
+});
+
+describe("the version of a snapshot", () => {
+  const house = (models: string) => {
+    return `providers: { house: { dialect: openai-chat, base_url: 'http://gpu-1/v1', models: [${models}] } }`;
+  };
+  test("changes with rules, providers, addresses, models and catalogue, and with nothing else", () => {
+    const dir = tempFolder();
+    writeFileSync(join(dir, "rules.yaml"), "version: 1\n");
+    const base = snapshotOf(dir, [], world, house("{ id: a }")).id;
+    expect(snapshotOf(dir, [], world, house("{ id: a }")).id).toBe(base);
+    const others = [
+      snapshotOf(dir, ["openai"], world, house("{ id: a }")),
+      snapshotOf(dir, [], world, house("{ id: b }")),
+      snapshotOf(dir, [], world, house("{ id: a, context: 8k }")),
+      snapshotOf(dir, [], world, house("{ id: a }").replace("gpu-1", "gpu-2")),
+      snapshotOf(dir, [], { ...world, version: "000000000002" }, house("{ id: a }")),
+    ].map(({ id }) => id);
+    writeFileSync(join(dir, "rules.yaml"), "version: 1\n# a word\n");
+    others.push(snapshotOf(dir, [], world, house("{ id: a }")).id);
+    expect(new Set([base, ...others]).size).toBe(7);
+  });
+});
+
+describe("the rules that come with the package", () => {
+  const folder = join(packageRoot(), "routing-rules");
+  const catalog = loadCatalog();
+  const everybody = known.filter(({ keyEnv }) => keyEnv.length > 0).map(({ id }) => id);
+  const files = ["default.yaml", ...readdirSync(join(folder, "examples")).map((name) => join("examples", name))];
+
+  test.each(files)("%s holds, and every target of it is a model of the catalogue", (file) => {
+    const dir = tempFolder();
+    cpSync(join(folder, file), join(dir, "rules.yaml"));
+    const snapshot = snapshotOf(dir, everybody, catalog);
+    const { aliases, rules } = snapshot.rules;
+    const names = [...aliases.values(), ...rules.flatMap(({ from, fallback }) => [from, fallback])].flat();
+    expect(names).not.toEqual([]);
+    for (const name of names) {
+      const { targets, excluded } = resolve(snapshot, name);
+      expect(excluded, name).toEqual([]);
+      for (const target of targets) expect(target.entry, targetName(target)).toBeDefined();
+    }
+  });
+
+  test("work with the simulated providers alone", () => {
+    const planned = plan(snapshotOf(folder, [], catalog), requestOf({ model: "smart" }), { key: "local" });
+    expect(planned.kind === "plan" && planned.candidates.map(({ provider }) => provider.id)).toEqual([
+      "simulated-anthropic",
+      "simulated-openai",
+      "simulated-google",
+      "simulated-openai",
+      "simulated-google",
+      "simulated-anthropic",
+    ]);
+  });
+});
+
+describe("routing-rules/README.md", () => {
+  const readme = readFileSync(join(packageRoot(), "routing-rules", "README.md"), "utf8");
+
+  test("lists the variables of conditions as they are", () => {
+    const rows = CONDITION_VARIABLES.map(({ name, type, meaning }) => `| \`${name}\` | ${type} | ${meaning} |`);
+    const table = ["| variable | type | meaning |", "|---|---|---|", ...rows].join("\n");
+    expect(readme.match(/<!-- variables -->\n([\s\S]*?)\n<!-- \/variables -->/)?.[1]).toBe(table);
+  });
+
+  test("explains every key of a rule file, and no other", () => {
+    const explained = [...readme.matchAll(/^\| `([a-z_.[\]]+)` \| .* \| .* \|$/gm)].map(([, key]) => key);
+    const variables = CONDITION_VARIABLES.map(({ name }) => name);
+    expect(explained.filter((key) => !variables.includes(key ?? "")).sort()).toEqual(keysOf(RULE_FILE).sort());
+  });
+
+  test("shows an example that holds", () => {
+    const dir = tempFolder();
+    writeFileSync(join(dir, "rules.yaml"), readme.match(/```yaml\n([\s\S]*?)```/)?.[1] ?? "");
+    expect(snapshotOf(dir, [], loadCatalog()).rules.rules).toHaveLength(1);
+  });
+});
+
+/** The dotted keys of a schema, leaves only; `[]` marks lists. */
+function keysOf(schema: unknown, path = ""): string[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return keysOf(schema.unwrap(), path);
+  if (schema instanceof z.ZodArray && schema.element instanceof z.ZodObject) return keysOf(schema.element, `${path}[]`);
+  if (!(schema instanceof z.ZodObject)) return [path];
+  return Object.entries(schema.shape).flatMap(([key, inner]) => keysOf(inner, path === "" ? key : `${path}.${key}`));
+}
