@@ -1,6 +1,6 @@
 // What the router learns while it runs and may forget: things answers asked to remember, and what targets do not accept.
 import type { JsonObject } from "./chat.ts";
-import { Lru } from "./fleet/lru.ts";
+import { Lru } from "./lru.ts";
 
 const REMEMBERED_MAX = 10_000;
 const REMEMBERED_CHARS_MAX = 64_000;

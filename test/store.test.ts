@@ -1,14 +1,14 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { expect, onTestFinished, test } from "vitest";
-import { openForWriting } from "../src/store/database.ts";
+import { openForWriting, prepareBooking } from "../src/store/database.ts";
 import { type LedgerOptions, openLedger } from "../src/store/ledger.ts";
 import { migrate } from "../src/store/migrate.ts";
 import { type UsageGrouping, usageReport } from "../src/store/reports.ts";
 import { LedgerUnavailable } from "../src/store/rows.ts";
-import { attempts, requests } from "../src/store/schema.ts";
+import { attempts, requests, statistics } from "../src/store/schema.ts";
 import { DAY_MS, finishedRow, openedRow, settledRow } from "./store-rows.ts";
 import { databasePath, newDir, tables } from "./store-support.ts";
 
@@ -226,8 +226,8 @@ test("the drizzle schema and the migrated database have the same columns", () =>
   onTestFinished(() => void db.close());
   migrate(db);
   const names = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").pluck().all();
-  expect(names).toEqual(["attempts", "requests"]);
-  for (const table of [attempts, requests]) {
+  expect(names).toEqual(["attempts", "requests", "statistics"]);
+  for (const table of [attempts, requests, statistics]) {
     const { name, columns } = getTableConfig(table);
     const inDatabase = db.prepare('SELECT name, type, "notnull" FROM pragma_table_info(?)').all(name);
     expect(
@@ -272,6 +272,33 @@ test("an upgrade keeps a copy of the old database beside it, and a new database 
   onTestFinished(() => void db.close());
   expect(db.pragma("user_version", { simple: true })).toBe(1);
   expect(db.prepare("SELECT * FROM one").all()).toEqual([{ a: 1 }]);
+});
+
+test("a ledger of the first version is upgraded with all that is in it, and a copy of it is kept", async () => {
+  const dir = newDir();
+  const first = newDir();
+  const name = "0001_ledger.sql";
+  copyFileSync(new URL(`../migrations/${name}`, import.meta.url), join(first, name));
+  const old = openForWriting(databasePath(dir), 0);
+  migrate(old, first);
+  prepareBooking(old).book([
+    { kind: "opened", ...openedRow("req-1") },
+    { kind: "settled", ...settledRow("req-1") },
+    { kind: "finished", ...finishedRow("req-1") },
+  ]);
+  old.close();
+  const before = tables(dir);
+  expect(before).toMatchObject({ attempts: [{ state: "settled" }], requests: [{ requestId: "req-1" }] });
+
+  const { ledger } = await openTestLedger({ dir });
+  ledger.saveStatistics("fleet", { version: 1 });
+  await ledger.close();
+  expect(tables(dir)).toEqual(before);
+  expect(readdirSync(dir).filter((file) => file.includes("before"))).toEqual(["signalbox.db.before-0002"]);
+  const copy = new SqliteDatabase(`${databasePath(dir)}.before-0002`, { readonly: true });
+  onTestFinished(() => void copy.close());
+  expect(copy.pragma("user_version", { simple: true })).toBe(1);
+  expect(copy.prepare("SELECT request_id, cost_nano_usd FROM attempts").raw().all()).toEqual([["req-1", 123_457]]);
 });
 
 test("a migration that fails changes nothing, and a gap in the numbers is an error", () => {

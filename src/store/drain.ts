@@ -4,8 +4,9 @@ import { join } from "node:path";
 import type { Database } from "better-sqlite3";
 import { type Booking, DATABASE_NAME, markUnsettledAsUnknown, openForWriting, prepareBooking } from "./database.ts";
 import { BATCH_BYTES_MAX, listSegments, type Position, readBatch, segmentPath } from "./journal.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import type { FromWorker, SavedStatistics, ToWorker, WorkerOptions } from "./messages.ts";
 import { migrate } from "./migrate.ts";
+import { writeStatistics } from "./statistics.ts";
 
 const RETRY_MS_FIRST = 50;
 const RETRY_MS_MAX = 5_000;
@@ -22,6 +23,7 @@ export class Drain {
   #fd: number | undefined;
   #upTo: Position = { segment: 0, offset: 0 };
   #failures = 0;
+  #didStatisticsFail = false;
   #isClosing = false;
 
   /** Opens (and migrates) the database. `closed` is called after a `close` message has been carried out. */
@@ -52,10 +54,26 @@ export class Drain {
   }
 
   receive(message: ToWorker): void {
+    if (message.kind === "statistics") {
+      this.#saveStatistics(message.statistics);
+      return;
+    }
     this.#upTo = message.upTo;
     this.#isClosing ||= message.kind === "close";
     // While it is failing, the retry timer is what goes on.
     if (this.#failures === 0) this.#drain();
+  }
+
+  /** Never at the expense of rows: while those cannot be written, statistics are not even tried. */
+  #saveStatistics(statistics: SavedStatistics): void {
+    try {
+      if (this.#failures === 0) writeStatistics(this.#db, statistics);
+      this.#didStatisticsFail = false;
+    } catch (error) {
+      if (!this.#didStatisticsFail) this.#log(`statistics cannot be saved: ${(error as Error).message}`);
+      this.#didStatisticsFail = true;
+    }
+    this.#send({ kind: "statisticsDone" });
   }
 
   #drain(): void {

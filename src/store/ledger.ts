@@ -1,6 +1,7 @@
 // The ledger as the router sees it: one synchronous append per row. Hides the journal's pacing and the worker thread.
 import { mkdirSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import type { JsonObject } from "../chat.ts";
 import { encodeLine, JournalWriter, type Position } from "./journal.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
@@ -11,6 +12,7 @@ import {
   LedgerUnavailable,
   type RequestFinished,
 } from "./rows.ts";
+import { StatisticsMail } from "./statistics.ts";
 
 export type { AttemptKey, AttemptOpened, AttemptSettled, EndReason, RequestFinished } from "./rows.ts";
 
@@ -24,6 +26,11 @@ export interface Ledger {
   finishRequest(row: RequestFinished): void;
   /** Resolves when every row so far is in SQLite and fsynced; rejects when that has not happened for a long time. */
   flush(): Promise<void>;
+  /** Replaces what the name held, soon. Serialises at once; what the database refuses is given up, with a log line. */
+  saveStatistics(name: string, json: JsonObject): void;
+  /** What an earlier process saved, unchecked. For the start: it reads the database. `undefined` when there is nothing,
+   *  or nothing that can be read (that is logged). */
+  loadStatistics(name: string): unknown;
   /** Flushes, within a bound, and gives the directory free. What could not be flushed is replayed at the next start. */
   close(): Promise<void>;
   /** `pendingRows` are not in SQLite yet, the oldest for about `lagMs`. `failed` says what is wrong, if anything is. */
@@ -122,6 +129,7 @@ class JournalledLedger implements Ledger {
   readonly #journal: JournalWriter;
   readonly #limits: LedgerLimits;
   readonly #log: Log;
+  readonly #statistics: StatisticsMail;
   readonly #waiters: Waiter[] = [];
   /** Lines that the disk refused. */
   readonly #held: string[] = [];
@@ -148,6 +156,7 @@ class JournalledLedger implements Ledger {
     this.#journal = journal;
     this.#limits = limits;
     this.#log = log;
+    this.#statistics = new StatisticsMail(lock.dir, (message) => this.#post(message), log);
     worker.on("message", (message: FromWorker) => this.#receive(message));
     worker.on("error", (error) => this.#workerEnded(`the ledger's worker thread failed: ${String(error)}`));
     worker.on("exit", () => this.#workerEnded("the ledger's worker thread has ended"));
@@ -175,6 +184,14 @@ class JournalledLedger implements Ledger {
 
   finishRequest(row: RequestFinished): void {
     this.#appendOrHold({ kind: "finished", ...row });
+  }
+
+  saveStatistics(name: string, json: JsonObject): void {
+    if (!this.#isClosed) this.#statistics.save(name, json);
+  }
+
+  loadStatistics(name: string): unknown {
+    return this.#statistics.load(name);
   }
 
   async flush(): Promise<void> {
@@ -275,6 +292,7 @@ class JournalledLedger implements Ledger {
     if (message.kind === "log") this.#log(message.message);
     else if (message.kind === "failing") this.#workerFailure = `the database cannot be written: ${message.reason}`;
     else if (message.kind === "committed") this.#noteCommitted(message);
+    else if (message.kind === "statisticsDone") this.#statistics.written();
   }
 
   #noteCommitted({ upTo, rows, bytes }: Extract<FromWorker, { kind: "committed" }>): void {
@@ -334,6 +352,7 @@ class JournalledLedger implements Ledger {
   async #workerLeaves(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#worker.removeAllListeners("exit").once("exit", () => resolve());
+    this.#statistics.postAll();
     this.#post({ kind: "close", upTo: this.#journal.position });
     const timer = setTimeout(resolve, this.#limits.closeTimeoutMs);
     await promise;

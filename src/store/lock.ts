@@ -4,6 +4,7 @@ import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
 
 export interface DirectoryLock {
+  dir: string;
   release(): void;
 }
 
@@ -29,6 +30,7 @@ export function lockDirectory(dir: string): DirectoryLock {
   }
   writeFileSync(pidPath, `${process.pid}\n`);
   return {
+    dir,
     release() {
       rmSync(pidPath, { force: true });
       lock.close();

@@ -6,9 +6,18 @@ export interface WorkerOptions {
   busyTimeoutMs: number;
 }
 
+export interface SavedStatistics {
+  name: string;
+  updatedAtMs: number;
+  /** JSON. */
+  text: string;
+}
+
 export type ToWorker =
   /** The journal holds rows up to here. Sent again only after the worker has answered with this very position. */
   | { kind: "appended"; upTo: Position }
+  /** To be written if that is possible now. Sent again only after `statisticsDone`, or just before `close`. */
+  | { kind: "statistics"; statistics: SavedStatistics }
   /** Nothing follows: drain up to here, remove the journal, close the database, exit. */
   | { kind: "close"; upTo: Position };
 
@@ -21,4 +30,6 @@ export type FromWorker =
   | { kind: "committed"; upTo: Position; rows: number; bytes: number }
   /** The last commit failed. The worker goes on trying; the next `committed` ends it. */
   | { kind: "failing"; reason: string }
+  /** Written, or given up. */
+  | { kind: "statisticsDone" }
   | { kind: "log"; message: string };

@@ -54,3 +54,9 @@ export const requests = sqliteTable(
   },
   (table) => [index("requests_received_at").on(table.receivedAtMs)],
 );
+
+export const statistics = sqliteTable("statistics", {
+  name: text("name").notNull().primaryKey(),
+  updatedAtMs: integer("updated_at_ms").notNull(),
+  json: text("json").notNull(),
+});
