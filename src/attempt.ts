@@ -23,8 +23,20 @@ export interface AttemptDeps {
   newId(prefix: string): string;
   /** What answers asked to be remembered for later requests, per caller. */
   memory: Pick<Memory, "remember" | "recall">;
+  /** Told of every settled attempt, so that choosing can learn from it. */
+  observe(settled: Settled): void;
   /** Fetches a file for a provider that does not fetch itself. */
   download(url: string, signal: AbortSignal): Promise<Download | { error: ProviderError }>;
+}
+
+/** What an attempt came to. */
+export interface Settled {
+  input: AttemptInput;
+  usage: Usage | undefined;
+  /** From the call to its first content; `undefined` for a buffered answer, which shows nothing before its end. */
+  firstByteMs: number | undefined;
+  totalMs: number;
+  error: ProviderError | undefined;
 }
 
 export interface AttemptInput {
@@ -34,6 +46,8 @@ export interface AttemptInput {
   caller: string;
   request: ChatRequest;
   target: Target;
+  ruleName: string;
+  affinity: { id: string | undefined; ttlMs: number | undefined };
   /** See Call. */
   repairs: readonly string[];
   continuation: JsonObject | undefined;
@@ -295,10 +309,18 @@ class AttemptRow {
     assert(!this.isSettled, "an attempt is settled once");
     this.isSettled = true;
     const { requestId, number: attempt } = this.#input;
+    const endedAtMs = this.#deps.nowMs();
+    this.#deps.observe({
+      input: this.#input,
+      usage: this.#usage,
+      firstByteMs: this.#input.request.stream ? this.#firstByteMs : undefined,
+      totalMs: endedAtMs - this.#openedAtMs,
+      error,
+    });
     this.#deps.ledger.settleAttempt({
       requestId,
       attempt,
-      endedAtMs: this.#deps.nowMs(),
+      endedAtMs,
       firstByteMs: this.#firstByteMs,
       ...this.#price(),
       httpStatus: this.httpStatus,

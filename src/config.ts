@@ -62,6 +62,8 @@ const PROVIDER = z.strictObject({
   base_url: z.string().optional(),
   dialect: z.string().optional(),
   models: z.array(MODEL).optional(),
+  regions: z.array(z.string().min(1)).optional(),
+  data_policy: z.enum(["no_training", "no_retention"]).optional(),
 });
 type ProviderSettings = z.output<typeof PROVIDER>;
 
@@ -276,7 +278,14 @@ function enable(
     return undefined;
   }
   const models = withOwnModels(inputs.catalog(provider.catalog ?? provider.id), settings?.models);
-  return { ...provider, baseUrl: address.url, key: key === undefined ? undefined : new Secret(key), models };
+  return {
+    ...provider,
+    baseUrl: address.url,
+    key: key === undefined ? undefined : new Secret(key),
+    models,
+    ...(settings?.regions === undefined ? {} : { regions: settings.regions }),
+    ...(settings?.data_policy === undefined ? {} : { dataPolicy: settings.data_policy }),
+  };
 }
 
 /** `${NAME}` and `${NAME:-default}` filled from the environment. */

@@ -92,9 +92,21 @@ export interface Repair {
   isLasting: boolean;
 }
 
+/**
+ * What becomes of one field of a Chat Completions request. `mapped`: translated · `dropped`, `repaired`: with a report ·
+ * `refused`: a 400 that names it · `silent`: it cannot change the answer. Values that change nothing (OpenAI's defaults)
+ * and `null` go without a word in every class.
+ */
+export interface FieldClass {
+  class: "mapped" | "dropped" | "repaired" | "refused" | "silent";
+  note?: string;
+}
+
 /** The face a dialect shows to a provider: we are the client. Pure. */
 export interface Outbound {
   id: DialectId;
+  /** Every field of OpenAI's request and every extension this dialect knows; unknown ones are dropped and reported. */
+  fields?: Readonly<Record<string, FieldClass>>;
   encode(call: Call): Encoded | Refusal;
   decoder(call: Call): Decoder;
   /** The events of a buffered answer, terminal event included. `body` is parsed JSON. */
@@ -227,6 +239,9 @@ export interface EnabledProvider extends Provider {
   key: Secret | undefined;
   /** By model id. */
   models: ReadonlyMap<string, ModelEntry>;
+  /** Where its machines are, and what it does with prompts, as far as the operator said so. */
+  regions?: readonly string[];
+  dataPolicy?: "no_training" | "no_retention";
 }
 
 /** A provider and a model of it: what others call a deployment. `entry` is absent when the catalogue does not know it. */

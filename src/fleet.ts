@@ -2,10 +2,10 @@
 // conversations have their caches. Everything is bounded and forgets on access; there are no timers.
 import type { JsonObject } from "./chat.ts";
 import { Affinities, type AffinitySeen } from "./fleet/affinities.ts";
-import { Lru } from "./lru.ts";
 import { Outputs } from "./fleet/outputs.ts";
 import { SAVED_VERSION, type SavedFleet, savedFleet } from "./fleet/saved.ts";
 import { type AttemptSeen, TargetStatistics, unknownFailureRate } from "./fleet/target-statistics.ts";
+import { Lru } from "./lru.ts";
 import type { Affinity, FleetView, OutputScope } from "./routing/fleet-view.ts";
 
 export interface AttemptObserved extends AttemptSeen {

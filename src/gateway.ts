@@ -6,13 +6,19 @@ import { continueBuffered, continueStream } from "./continuation.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
 import type { Memory } from "./memory.ts";
 import { backoffMs, toCallerError, verdict } from "./retry.ts";
-import { type Caller, type Plan, plan } from "./routing/plan.ts";
+import { explain } from "./routing/explain.ts";
+import type { FleetView } from "./routing/fleet-view.ts";
+import { applySet } from "./routing/parameters.ts";
+import { type Asked, type Caller, type Plan, type PlannedTarget, plan } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import type { Clocks } from "./upstream.ts";
 
 export interface GatewayDeps extends AttemptDeps {
   snapshot(): Snapshot;
+  fleet: FleetView;
+  /** Estimates the prompt's tokens, calibrated for a target ("provider/model") when one is given. */
+  inputTokens(request: ChatRequest, caller: string): (target?: string) => number;
   memory: Memory;
   /** Uniform in [0, 1). */
   draw(): number;
@@ -24,6 +30,10 @@ export interface GatewayInput {
   requestId: string;
   receivedAtMs: number;
   endpoint: string;
+  headers(): Readonly<Record<string, string>>;
+  bodyBytes: number;
+  /** Which conversation this is a turn of, when that can be told. */
+  affinityId: string | undefined;
   request: ChatRequest;
   caller: Caller;
   /** Aborted when the caller leaves. */
@@ -59,15 +69,20 @@ export type Outcome =
 
 export interface Gateway {
   run(input: GatewayInput): Promise<Outcome>;
+  /** Where the request would go and why; nothing is sent. */
+  explain(input: GatewayInput): JsonObject;
 }
 
 export function createGateway(deps: GatewayDeps): Gateway {
-  return { run: (input) => run(deps, input) };
+  return {
+    run: (input) => run(deps, input),
+    explain: (input) => explain(deps.snapshot(), askedOf(deps, input), deps.fleet).json,
+  };
 }
 
 async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   const snapshot = deps.snapshot();
-  const planned = plan(snapshot, input.request, input.caller);
+  const planned = plan(snapshot, askedOf(deps, input), deps.fleet, deps.draw);
   const row = { deps, input, snapshotId: snapshot.id, decision: planned.decision };
   if (planned.kind === "denied") {
     finish(row, { status: planned.error.status, attempts: 0, error: undefined, warnings: [] });
@@ -81,6 +96,12 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
     const caller = { status: 503, message, type: "server_error", code: "ledger_unavailable", param: null };
     return { kind: "failed", error: caller, retryAfterMs: 5_000, decision: planned.decision, attempts: 0 };
   }
+}
+
+function askedOf(deps: GatewayDeps, input: GatewayInput): Asked {
+  const { request, caller, endpoint, headers, bodyBytes, affinityId, receivedAtMs } = input;
+  const inputTokens = deps.inputTokens(request, caller.key);
+  return { request, caller, endpoint, headers, bodyBytes, affinityId, inputTokens, nowMs: receivedAtMs };
 }
 
 interface RequestRow {
@@ -112,7 +133,7 @@ async function tryCandidates(row: RequestRow, planned: Plan, catalogVersion: str
   let attempts = 0;
   let onTarget = 0;
   for (let at = 0; ; ) {
-    const target = planned.candidates[at] as Target;
+    const { target } = planned.candidates[at] as PlannedTarget;
     const result = await callAndRepair(run, at);
     if (result.kind !== "refused") {
       attempts += 1;
@@ -139,7 +160,7 @@ const REPAIRS_MAX = 2;
 /** One try of one target: when the provider names what it does not accept, the call is repaired and made again. */
 async function callAndRepair(run: Run, at: number): Promise<AttemptResult> {
   const { deps, input } = run.row;
-  const target = run.planned.candidates[at] as Target;
+  const { target } = run.planned.candidates[at] as PlannedTarget;
   let repairs = deps.memory.repairsOf(targetName(target));
   for (let repaired = 0; ; repaired += 1) {
     const result = await callAndContinue(run, at, repairs);
@@ -168,14 +189,19 @@ async function callTarget(
   continuation: JsonObject | undefined,
 ): Promise<AttemptResult> {
   const { deps, input } = run.row;
+  const { planned } = run;
+  const { target, set } = planned.candidates[at] as PlannedTarget;
   const msLeft = run.deadlineMs - deps.nowMs();
   const number = run.calls + 1;
+  const { body, warnings } = applySet(input.request.body, set);
   const result = await callOnce(deps, {
     requestId: input.requestId,
     number,
     caller: input.caller.key,
-    request: input.request,
-    target: run.planned.candidates[at] as Target,
+    request: body === input.request.body ? input.request : { ...input.request, body },
+    target,
+    ruleName: planned.ruleName,
+    affinity: { id: input.affinityId, ttlMs: planned.affinityTtlMs },
     repairs,
     continuation,
     catalogVersion: run.catalogVersion,
@@ -184,6 +210,7 @@ async function callTarget(
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
   });
   if (result.kind !== "refused") run.calls = number;
+  if ("encoded" in result) result.encoded.warnings.unshift(...warnings);
   return result;
 }
 
@@ -192,18 +219,19 @@ async function callTarget(
  * an attempt that has a successor gets half of the time that is left, and a hanging provider still leaves time for it.
  */
 function clocksFor(planned: Plan, at: number, stream: boolean, msLeft: number): Clocks {
-  if (stream) return { firstByteMs: planned.firstByteMs, idleMs: planned.idleMs, totalMs: Math.max(1, msLeft) };
+  const { connectMs, firstByteMs, idleMs } = planned;
+  if (stream) return { connectMs, firstByteMs, idleMs, totalMs: Math.max(1, msLeft) };
   const hasSuccessor = at + 1 < planned.candidates.length;
   const totalMs = Math.max(1, hasSuccessor ? msLeft / 2 : msLeft);
-  return { firstByteMs: totalMs, idleMs: totalMs, totalMs };
+  return { connectMs, firstByteMs: totalMs, idleMs: totalMs, totalMs };
 }
 
 /** A request that was too long for this window only goes on to a window known to be larger. */
 function nextCandidate(planned: Plan, at: number, error: ProviderError): number | undefined {
   const later = planned.candidates.keys().filter((index) => index > at);
   if (error.kind !== "context_length") return later.next().value;
-  const windowTokens = planned.candidates[at]?.entry?.contextTokens ?? Number.POSITIVE_INFINITY;
-  return later.find((index) => (planned.candidates[index]?.entry?.contextTokens ?? 0) > windowTokens);
+  const windowTokens = planned.candidates[at]?.target.entry?.contextTokens ?? Number.POSITIVE_INFINITY;
+  return later.find((index) => (planned.candidates[index]?.target.entry?.contextTokens ?? 0) > windowTokens);
 }
 
 type Answered = Extract<AttemptResult, { kind: "buffered" | "stream" }>;

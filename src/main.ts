@@ -18,6 +18,7 @@ import { createDownloader } from "./download.ts";
 import { createGateway } from "./gateway.ts";
 import { createApp, type Health } from "./http/app.ts";
 import { IdSource } from "./ids.ts";
+import { createLearning, type TargetKind } from "./learning.ts";
 import { createMemory } from "./memory.ts";
 import { nearest } from "./nearest.ts";
 import { packageRoot } from "./package-root.ts";
@@ -57,6 +58,12 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     void simulator?.close();
     throw new StartError(error.message);
   });
+  const learning = createLearning({
+    nowMs: Date.now,
+    shelf: ledger,
+    kindOf: (target) => kindOf(snapshot, target),
+    log: options.log,
+  });
   const upstream = createUpstream();
   const ids = new IdSource();
   const state = { isDraining: false };
@@ -67,6 +74,9 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     nowMs: Date.now,
     newId: (prefix) => ids.randomId(prefix),
     memory: createMemory(Date.now),
+    fleet: learning.fleet,
+    inputTokens: (request, caller) => learning.inputTokens(request, caller),
+    observe: (settled) => learning.observe(settled),
     download: createDownloader(),
     draw: Math.random,
     sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
@@ -86,14 +96,26 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     await Promise.all([ledger.close(), simulator?.close()]);
     throw error;
   });
+  const saving = setInterval(() => learning.saveNext(), SAVE_PART_MS);
   const close = async () => {
     state.isDraining = true;
     await drain(server);
+    clearInterval(saving);
+    learning.saveAll();
     await upstream.close();
     await ledger.close();
     await simulator?.close();
   };
   return { url: urlOf(server, config.host), config, snapshot, close };
+}
+
+/** A part of what was learnt is saved this often; there are four. */
+const SAVE_PART_MS = 20_000;
+
+function kindOf(snapshot: Snapshot, target: string): TargetKind | undefined {
+  const slash = target.indexOf("/");
+  const provider = snapshot.providers.get(target.slice(0, slash));
+  return provider && { dialect: provider.dialect.id, entry: provider.models.get(target.slice(slash + 1)) };
 }
 
 /** Configuration and catalogue, or a StartError that names every mistake. */

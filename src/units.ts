@@ -20,6 +20,14 @@ export const microUsd = z.union([z.string(), z.number()]).transform((value, cont
   return z.NEVER;
 });
 
+/** `$0.02` as integer nanodollars. Nine decimals at the most, so nothing is rounded. */
+export const nanoUsd = z.union([z.string(), z.number()]).transform((value, context) => {
+  const match = /^\$?(\d{1,6})(?:\.(\d{1,9}))?$/.exec(String(value));
+  if (match !== null) return Number(match[1]) * 1_000_000_000 + Number((match[2] ?? "").padEnd(9, "0"));
+  context.addIssue({ code: "custom", message: "expected an amount in dollars such as $0.02" });
+  return z.NEVER;
+});
+
 /** A duration on the command line; `undefined` when it is none. */
 export function parseDurationMs(text: string): number | undefined {
   const parsed = durationMs.safeParse(text);

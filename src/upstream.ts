@@ -11,8 +11,10 @@ export interface UpstreamRequest {
   clocks: Clocks;
 }
 
-/** All in ms. The connect clock belongs to the pool (see `createUpstream`). */
+/** All in ms. */
 export interface Clocks {
+  /** To open a connection, TCP and TLS together; the default is three seconds. */
+  connectMs?: number | undefined;
   /** From sending until `progress()` is first called: until content, not until headers or keep-alives. */
   firstByteMs: number;
   /** Between two calls of `progress()`. */
@@ -52,18 +54,38 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
-/** Pools per origin. `connectMs` bounds TCP and TLS set-up together. */
-export function createUpstream(options: { connectMs?: number; connectionsPerOrigin?: number } = {}): Upstream {
-  const agent = new Agent({
-    connect: { timeout: options.connectMs ?? 3_000 },
-    connections: options.connectionsPerOrigin ?? 512,
+const CONNECT_MS = 3_000;
+const POOL_SETS_MAX = 16;
+
+/** Pools per origin and connect clock: undici sets that clock per pool. */
+export function createUpstream(options: { connectionsPerOrigin?: number } = {}): Upstream {
+  const agents = new Map<number, Agent>();
+  const agentFor = (connectMs: number): Agent => {
+    const found = agents.get(connectMs) ?? (agents.size < POOL_SETS_MAX ? undefined : agents.get(CONNECT_MS));
+    if (found !== undefined) return found;
+    const agent = createAgent(connectMs, options.connectionsPerOrigin ?? 512);
+    agents.set(connectMs, agent);
+    return agent;
+  };
+  agentFor(CONNECT_MS);
+  return {
+    send: (request) => send(agentFor(request.clocks.connectMs ?? CONNECT_MS), request),
+    close: async () => {
+      await Promise.all([...agents.values()].map((agent) => agent.destroy()));
+    },
+  };
+}
+
+function createAgent(connectMs: number, connections: number): Agent {
+  return new Agent({
+    connect: { timeout: connectMs },
+    connections,
     pipelining: 1,
     keepAliveTimeout: 30_000,
     // Our own clocks do this, with finer meaning.
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  return { send: (request) => send(agent, request), close: () => agent.destroy() };
 }
 
 async function send(agent: Agent, request: UpstreamRequest): Promise<Opened | Unanswered> {

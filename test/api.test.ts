@@ -37,7 +37,7 @@ describe.each(FAMILIES)("a model of $family answers the unchanged OpenAI SDK", (
     expect(response.headers.get("x-signalbox-provider")).toBe(provider);
     expect(response.headers.get("x-signalbox-model")).toBe(model);
     expect(response.headers.get("x-signalbox-attempts")).toBe("1");
-    expect(response.headers.get("x-signalbox-decision")).toBe("direct;candidates=1");
+    expect(response.headers.get("x-signalbox-decision")).toBe("direct;pick=balanced;candidates=1");
     const { requests, attempts } = await ledger();
     expect(requests).toHaveLength(1);
     expect(requests[0]).toMatchObject({ request_id: response.headers.get("x-request-id"), status: 200, attempts: 1 });

@@ -9,6 +9,7 @@ version: 1
 rules:
   - name: two sources
     model: house
+    pick: order
     from: [openai/gpt-6-luna]
     fallback: [anthropic/claude-haiku-5-5]
     timeouts: { first_byte: 300ms, idle: 300ms, total: 60s }

@@ -9,15 +9,17 @@ import { z } from "zod";
 import { openaiChat } from "../providers/dialects/openai-chat.ts";
 import { providers as known } from "../providers/index.ts";
 import { type Catalog, loadCatalog } from "../src/catalog.ts";
-import type { ChatMessage, ChatRequest, JsonObject } from "../src/chat.ts";
+import type { JsonObject } from "../src/chat.ts";
 import { buildConfig } from "../src/config.ts";
 import { type ModelEntry, targetName } from "../src/dialect.ts";
 import { readSnapshot } from "../src/main.ts";
 import { packageRoot } from "../src/package-root.ts";
 import { CONDITION_VARIABLES } from "../src/routing/conditions.ts";
-import { plan } from "../src/routing/plan.ts";
-import { compile, RULE_FILE } from "../src/routing/rules.ts";
+import { plan, type Trace } from "../src/routing/plan.ts";
+import { compile } from "../src/routing/rules.ts";
+import { RULE_FILE } from "../src/routing/schema.ts";
 import { resolve, type Snapshot } from "../src/routing/snapshot.ts";
+import { askedOf, drawsOf, fleetOf, type RequestFacts } from "./routing-support.ts";
 
 const MODELS: Record<string, string[]> = {
   anthropic: ["claude-sonnet-5-5"],
@@ -48,22 +50,16 @@ function snapshotOf(rulesDir: string, enabled: string[], catalog: Catalog, yaml 
   return readSnapshot({ ...config, rulesDir }, catalog);
 }
 
-interface RequestFacts {
-  model: string;
-  enabled?: string[];
-  stream?: boolean;
-  turns?: number;
-  key?: string;
-  has?: ("tools" | "images" | "json_schema")[];
+function planFor(snapshot: Snapshot, facts: RequestFacts) {
+  return plan(snapshot, askedOf(facts), fleetOf(facts), drawsOf(facts));
 }
 
-function requestOf({ model, stream = false, turns = 1, has = [] }: RequestFacts): ChatRequest {
-  const picture = { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } };
-  const message: ChatMessage = { role: "user", content: has.includes("images") ? [picture] : "q" };
-  const body: ChatRequest["body"] = { model, messages: Array.from({ length: turns }, () => message) };
-  if (has.includes("tools")) body.tools = [{ type: "function", function: { name: "f" } }];
-  if (has.includes("json_schema")) body.response_format = { type: "json_schema", json_schema: { name: "x" } };
-  return { dialect: "openai-chat", body, stream, includeUsage: false, includeCost: false, strict: false };
+function excludedOf({ missing, targets }: Trace): string[] {
+  const out = targets.filter(({ reasons }) => reasons.length > 0);
+  return [
+    ...missing.map(({ target, reason }) => `${target}: ${reason}`),
+    ...out.map(({ name, reasons }) => `${name}: ${reasons.map(({ code, detail }) => `${code}, ${detail}`).join("; ")}`),
+  ];
 }
 
 /** What the case says of the plan, read off the plan that was made. */
@@ -83,14 +79,14 @@ function outcomeOf(rules: string, facts: RequestFacts): JsonObject {
         .map((text) => text.trimEnd().replaceAll(/^ {4}/gm, "")),
     };
   }
-  const planned = plan(snapshot, requestOf(facts), { key: facts.key ?? "local" });
+  const planned = planFor(snapshot, facts);
   const { decision } = planned;
   if (planned.kind === "denied") {
     return { denied: `${planned.error.status} ${planned.error.code}`, message: planned.error.message, decision };
   }
   return {
-    targets: planned.candidates.map(targetName),
-    excluded: planned.excluded.map(({ target, reason }) => `${target}: ${reason}`),
+    targets: planned.candidates.map(({ target }) => targetName(target)),
+    excluded: excludedOf(planned.trace),
     decision,
     attempts: planned.maxAttempts,
     timeouts: [planned.firstByteMs, planned.idleMs, planned.totalMs],
@@ -122,9 +118,9 @@ describe("several files of a folder are one set of rules", () => {
     writeFileSync(join(dir, "1.yml"), "version: 1\nrules: [{ name: a, model: x, from: [late] }]\n");
     writeFileSync(join(dir, "notes.txt"), "not a rule\n");
     const decisions = ["x", "y"].map((model) => {
-      return plan(snapshotOf(dir, ["openai"], world), requestOf({ model }), { key: "local" }).decision;
+      return planFor(snapshotOf(dir, ["openai"], world), { model }).decision;
     });
-    expect(decisions).toEqual(["rule=a;pick=order;candidates=1", "rule=b;pick=order;candidates=1"]);
+    expect(decisions).toEqual(["rule=a;pick=balanced;candidates=1", "rule=b;pick=balanced;candidates=1"]);
   });
 
   test("in which a name is used once, and all mistakes of all files are told together", () => {
@@ -182,7 +178,7 @@ describe("the rules that come with the package", () => {
     cpSync(join(folder, file), join(dir, "rules.yaml"));
     const snapshot = snapshotOf(dir, everybody, catalog);
     const { aliases, rules } = snapshot.rules;
-    const names = [...aliases.values(), ...rules.flatMap(({ from, fallback }) => [from, fallback])].flat();
+    const names = [...aliases.values(), ...rules.flatMap(({ tiers }) => tiers.flat().map(({ use }) => use))].flat();
     expect(names).not.toEqual([]);
     for (const name of names) {
       const { targets, excluded } = resolve(snapshot, name);
@@ -192,8 +188,8 @@ describe("the rules that come with the package", () => {
   });
 
   test("work with the simulated providers alone", () => {
-    const planned = plan(snapshotOf(folder, [], catalog), requestOf({ model: "smart" }), { key: "local" });
-    expect(planned.kind === "plan" && planned.candidates.map(({ provider }) => provider.id)).toEqual([
+    const planned = planFor(snapshotOf(folder, [], catalog), { model: "smart" });
+    expect(planned.kind === "plan" && planned.candidates.map(({ target }) => target.provider.id)).toEqual([
       "simulated-anthropic",
       "simulated-openai",
       "simulated-google",

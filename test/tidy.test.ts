@@ -21,7 +21,12 @@ const sources: SourceFile[] = ["src", "providers"].flatMap((folder) =>
 /** Groups in the order of the picture in ARCHITECTURE.md; a file belongs to the first whose pattern it matches. */
 const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "vocabulary", files: /^src\/(chat|dialect|json)\.ts$/, mayImport: [] },
-  { name: "pure", files: /^src\/(sse|pricing|retry|nearest|units|yaml|table|lru)\.ts$/, mayImport: ["vocabulary"] },
+  {
+    name: "pure",
+    files:
+      /^src\/(sse|pricing|retry|nearest|units|yaml|table|lru|tokens|text-tokens|media-size|media-tokens|calibration)\.ts$/,
+    mayImport: ["vocabulary"],
+  },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
   { name: "list", files: /^providers\/index\.ts$/, mayImport: ["vocabulary", "provider"] },
   {
@@ -39,6 +44,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "rows", files: /^src\/store\/rows\.ts$/, mayImport: ["vocabulary"] },
   { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "rows", "root"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
+  { name: "learning", files: /^src\/learning\.ts$/, mayImport: ["vocabulary", "pure", "fleet", "routing", "loop"] },
   { name: "memory", files: /^src\/memory\.ts$/, mayImport: ["vocabulary", "pure"] },
   { name: "download", files: /^src\/download\.ts$/, mayImport: ["vocabulary"] },
   { name: "simulator", files: /^src\/simulator\//, mayImport: ["vocabulary"] },

@@ -1,7 +1,7 @@
 // Which target holds the prompt cache of which conversation, and how far that can be trusted.
 import type { Usage } from "../chat.ts";
-import type { Affinity } from "../routing/fleet-view.ts";
 import { Lru } from "../lru.ts";
+import type { Affinity } from "../routing/fleet-view.ts";
 import type { SavedAffinity } from "./saved.ts";
 
 /** A conversation was answered. */

@@ -1,7 +1,8 @@
 // How long answers were, by who asked for what: a history per scope, each drawn to the wider ones while it is thin.
+
+import { Lru } from "../lru.ts";
 import type { OutputScope } from "../routing/fleet-view.ts";
 import { decayed } from "./decay.ts";
-import { Lru } from "../lru.ts";
 import type { SavedHistory } from "./saved.ts";
 import { SlowSketch } from "./sketch.ts";
 

@@ -4,7 +4,7 @@ import type { Inbound, Secret } from "../dialect.ts";
 import type { Gateway } from "../gateway.ts";
 import type { Snapshot } from "../routing/snapshot.ts";
 import { authenticate } from "./auth.ts";
-import { chatRoute } from "./chat.ts";
+import { chatRoute, explainRoute } from "./chat.ts";
 import { type AppContext, callerError, type Env, errorResponse } from "./context.ts";
 import { listModels, modelRoute } from "./models.ts";
 
@@ -29,7 +29,8 @@ export interface Health {
 }
 
 const CHAT = "/v1/chat/completions";
-const METHODS: Record<string, string> = { [CHAT]: "POST", "/v1/models": "GET", "/health": "GET" };
+const EXPLAIN = "/v1/route/explain";
+const METHODS: Record<string, string> = { [CHAT]: "POST", [EXPLAIN]: "POST", "/v1/models": "GET", "/health": "GET" };
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
@@ -46,6 +47,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.get("/health/ready", (context) => healthRoute(context, options.health()));
   app.use("/v1/*", authenticate(options.apiKey));
   app.post(CHAT, (context) => chatRoute(context, options));
+  app.post(EXPLAIN, (context) => explainRoute(context, options));
   app.get("/v1/models", (context) => context.json(listModels(options.snapshot())));
   app.get("/v1/models/:id{.+}", (context) => modelRoute(context, options.snapshot()));
   app.notFound(notFound);
@@ -70,7 +72,7 @@ function notFound(context: AppContext): Response {
     const message = `${method} is not allowed on ${path}; use ${allowed}.`;
     return errorResponse(context, callerError(405, message, "method_not_allowed"), { allow: allowed });
   }
-  const routes = `POST ${CHAT}, GET /v1/models, GET /v1/models/{id}, GET /health`;
+  const routes = `POST ${CHAT}, POST ${EXPLAIN}, GET /v1/models, GET /v1/models/{id}, GET /health`;
   const hint = path.startsWith("/v1/") ? "" : " An OpenAI SDK needs a baseURL that ends in /v1.";
   return errorResponse(
     context,

@@ -4,10 +4,11 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Piece } from "../answer-reader.ts";
 import { type ChatEvent, type ChatRequest, fold, type JsonObject } from "../chat.ts";
 import type { AnswerHead, CallerError, Inbound, Target } from "../dialect.ts";
-import type { Gateway, Outcome } from "../gateway.ts";
+import type { Gateway, GatewayInput, Outcome } from "../gateway.ts";
 import { isObject, parseJson } from "../json.ts";
 import { formatUsd } from "../pricing.ts";
 import { toCallerError } from "../retry.ts";
+import { affinityId } from "../routing/affinity-id.ts";
 import { type AppContext, callerError, readBody } from "./context.ts";
 
 export interface ChatRouteOptions {
@@ -18,25 +19,48 @@ export interface ChatRouteOptions {
 
 export async function chatRoute(context: AppContext, options: ChatRouteOptions): Promise<Response> {
   const { inbound } = options;
-  const read = await readJson(context, options.maxBodyBytes);
-  if ("error" in read) return refuse(context, inbound, read.error);
-  const request = inbound.parse(read.json, (name) => context.req.header(name));
-  if ("kind" in request) return refuse(context, inbound, toCallerError(request.error));
-  const outcome = await options.gateway.run({
-    requestId: context.var.requestId,
-    receivedAtMs: context.var.receivedAtMs,
-    endpoint: context.req.path,
-    request,
-    caller: context.var.caller,
-    signal: leaveSignal(context.env.outgoing),
-  });
+  const input = await readRequest(context, options);
+  if (input instanceof Response) return input;
+  const { request } = input;
+  const outcome = await options.gateway.run(input);
   if (outcome.kind === "failed") return refuse(context, inbound, outcome.error, failureHeaders(outcome));
   if (outcome.kind === "buffered") return sendBuffered(context, inbound, request, outcome);
   await sendStream(context, inbound, request, outcome);
   return RESPONSE_ALREADY_SENT;
 }
 
-async function readJson(context: AppContext, maxBytes: number): Promise<{ json: unknown } | { error: CallerError }> {
+/** POST /v1/route/explain: the same body; where it would go and why. Nothing is sent. */
+export async function explainRoute(context: AppContext, options: ChatRouteOptions): Promise<Response> {
+  const input = await readRequest(context, options);
+  return input instanceof Response ? input : context.json(options.gateway.explain(input));
+}
+
+/** A request ready for the gateway, or the answer that refuses it. */
+async function readRequest(context: AppContext, options: ChatRouteOptions): Promise<GatewayInput | Response> {
+  const { inbound } = options;
+  const read = await readJson(context, options.maxBodyBytes);
+  if ("error" in read) return refuse(context, inbound, read.error);
+  const header = (name: string) => context.req.header(name);
+  const request = inbound.parse(read.json, header);
+  if ("kind" in request) return refuse(context, inbound, toCallerError(request.error));
+  const caller = context.get("caller");
+  return {
+    requestId: context.get("requestId"),
+    receivedAtMs: context.get("receivedAtMs"),
+    endpoint: context.req.path,
+    bodyBytes: read.bytes,
+    headers: () => context.req.header(),
+    affinityId: affinityId({ request, key: caller.key, header }),
+    request,
+    caller,
+    signal: leaveSignal(context.env.outgoing),
+  };
+}
+
+async function readJson(
+  context: AppContext,
+  maxBytes: number,
+): Promise<{ json: unknown; bytes: number } | { error: CallerError }> {
   const contentType = context.req.header("content-type") ?? "";
   if (!/^application\/([\w.+-]+\+)?json\b/i.test(contentType)) {
     const found = contentType === "" ? "none" : `'${contentType.slice(0, 100)}'`;
@@ -50,7 +74,7 @@ async function readJson(context: AppContext, maxBytes: number): Promise<{ json: 
   }
   if ("error" in read) return { error: callerError(400, "The request body was cut off.", "incomplete_body") };
   try {
-    return { json: JSON.parse(read.body.toString("utf8")) };
+    return { json: JSON.parse(read.body.toString("utf8")), bytes: read.body.length };
   } catch (error) {
     const message = `The request body is not valid JSON: ${(error as Error).message.slice(0, 200)}`;
     return { error: callerError(400, message, "invalid_json") };

@@ -1,36 +1,64 @@
-// Which targets may answer a request, in which order and within which bounds. Pure: the router, the CLI and later the
-// explain endpoint all call `plan`.
-import type { ChatRequest } from "../chat.ts";
-import { type CallerError, type Target, targetName } from "../dialect.ts";
-import { isObject } from "../json.ts";
-import { nearest } from "../nearest.ts";
-import { type Facts, FactsHas, FactsKey } from "./conditions.ts";
+// Which targets may answer a request, in which order and within which bounds. Pure: the router, the CLI and the explain
+// endpoint all call `plan`.
+import type { CallerError, Target } from "../dialect.ts";
+import { type Candidate, candidatesOf, directCandidates, type Gathered, type Reason } from "./candidates.ts";
+import type { Facts } from "./conditions.ts";
+import { denied, ruleDenial } from "./denials.ts";
+import { type Asked, contentOf, factsOf, neededFeatures, timeIn } from "./facts.ts";
+import type { Affinity, FleetView } from "./fleet-view.ts";
+import { isPlain, type Narrowing, readNarrowing, slugMatches } from "./narrowing.ts";
+import { applyRequirements } from "./requirements.ts";
 import type { Rule } from "./rules.ts";
-import { type Exclusion, knownNames, type Resolved, resolve, type Snapshot } from "./snapshot.ts";
+import type { SetEntry, StrategyName } from "./schema.ts";
+import { type Pricing, type Score, score, VALUE_OF_SECOND_NANO_USD } from "./scores.ts";
+import { type Exclusion, resolve, type Snapshot } from "./snapshot.ts";
+import { ORDERINGS, type Scored } from "./strategies.ts";
 
-/** Who asks. */
-export interface Caller {
-  /** Name of the key; `local` while the router needs none. */
-  key: string;
+export type { Asked, Caller } from "./facts.ts";
+
+/** A target in its place. `set`: what the rule does to the request's parameters for it. */
+export interface PlannedTarget {
+  target: Target;
+  tier: number;
+  set: SetEntry;
+  score: Score | undefined;
 }
 
 export interface Plan {
   kind: "plan";
   /** In the order they are tried; never empty. */
-  candidates: Target[];
-  excluded: Exclusion[];
+  candidates: PlannedTarget[];
+  trace: Trace;
   maxAttempts: number;
+  connectMs: number | undefined;
   firstByteMs: number;
   idleMs: number;
   totalMs: number;
-  /** For the ledger and `x-signalbox-decision`: which rule, which strategy, how many candidates. ASCII. */
+  affinityTtlMs: number | undefined;
+  ruleName: string;
+  /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
   decision: string;
 }
 
 export interface Denied {
   kind: "denied";
   error: CallerError;
+  trace: Trace;
   decision: string;
+}
+
+/** Why the plan is what it is. */
+export interface Trace {
+  rule: string | undefined;
+  pick: StrategyName;
+  /** Rules before it that spoke about the model, and why they did not decide. */
+  passedOver: { rule: string; why: string }[];
+  /** Every target that was looked at, those that are out included. */
+  targets: { name: string; tier: number; reasons: Reason[]; score: Score | undefined }[];
+  missing: Exclusion[];
+  affinity: Affinity | undefined;
+  /** The first choice is not the best one: it was drawn to learn about it. */
+  explored: boolean;
 }
 
 const DEFAULT_ATTEMPTS = 3;
@@ -39,77 +67,227 @@ const DEFAULT_FIRST_BYTE_MS = 120_000;
 const DEFAULT_IDLE_MS = 120_000;
 const DEFAULT_TOTAL_MS = 600_000;
 
-export function plan(snapshot: Snapshot, request: ChatRequest, caller: Caller): Plan | Denied {
-  const model = request.body.model;
-  const rule = firstMatch(snapshot.rules.rules, factsOf(request, caller));
-  const names = rule === undefined ? [model] : [...rule.from, ...rule.fallback];
-  const resolved = resolveAll(snapshot, names);
-  const origin =
-    rule === undefined ? "direct" : `rule=${encodeURIComponent(rule.name.toWellFormed())};pick=${rule.pick}`;
-  if (resolved.targets.length === 0) {
-    return { kind: "denied", error: unavailable(snapshot, model, rule, resolved.excluded), decision: origin };
+export interface PlanOptions {
+  /** Score every candidate, also where the strategy does not look at scores: for explanations. */
+  scoreAll?: boolean;
+}
+
+export function plan(
+  snapshot: Snapshot,
+  asked: Asked,
+  fleet: FleetView,
+  draw: () => number,
+  options: PlanOptions = {},
+): Plan | Denied {
+  const { body } = asked.request;
+  const isKnown = (name: string) => resolve(snapshot, name).targets.some(({ entry }) => entry !== undefined);
+  const narrowing = isPlain(body) ? undefined : readNarrowing(body, isKnown);
+  const trace: Trace = {
+    rule: undefined,
+    pick: "balanced",
+    passedOver: [],
+    targets: [],
+    missing: [],
+    affinity: undefined,
+    explored: false,
+  };
+  if (narrowing !== undefined && "error" in narrowing) {
+    return { kind: "denied", error: narrowing.error, trace, decision: "refused" };
+  }
+  const rule = firstMatch(snapshot.rules.rules, narrowing?.models[0] ?? body.model, asked, trace);
+  trace.rule = rule?.name;
+  if (rule?.deny !== undefined) {
+    return { kind: "denied", error: ruleDenial(rule.deny), trace, decision: `${originOf(rule)};denied` };
+  }
+  const wishes = rule?.callerMayNarrow === false ? undefined : narrowing;
+  const gathered =
+    rule === undefined ? directCandidates(snapshot, narrowing?.models ?? [body.model]) : candidatesOf(snapshot, rule);
+  return choose({ snapshot, asked, fleet, draw, options, rule, wishes, trace }, gathered);
+}
+
+interface Choosing {
+  snapshot: Snapshot;
+  asked: Asked;
+  fleet: FleetView;
+  draw: () => number;
+  options: PlanOptions;
+  rule: Rule | undefined;
+  wishes: Narrowing | undefined;
+  trace: Trace;
+}
+
+function choose(choosing: Choosing, { candidates, missing }: Gathered): Plan | Denied {
+  const { asked, fleet, rule, wishes, trace } = choosing;
+  const affinity =
+    rule?.affinity === false || asked.affinityId === undefined ? undefined : fleet.affinity(asked.affinityId);
+  const pricing: Pricing = {
+    asked,
+    fleet,
+    ruleName: rule?.name ?? "",
+    affinity,
+    valueOfSecondNanoUsd: rule?.valueOfSecondNanoUsd ?? VALUE_OF_SECOND_NANO_USD,
+  };
+  applyRequirements(
+    candidates,
+    { needed: neededFeatures(contentOf(asked.request.body)), require: rule?.require ?? {}, narrowing: wishes },
+    asked,
+    pricing,
+  );
+  trace.missing = missing;
+  trace.affinity = affinity;
+  trace.pick = strategyOf(rule, wishes);
+  const ordered = orderAll(choosing, candidates, pricing);
+  trace.targets = candidates.map(({ name, tier, reasons }) => {
+    const found = ordered.find(({ candidate }) => candidate.name === name);
+    return { name, tier, reasons, score: found?.score };
+  });
+  const first = ordered[0];
+  if (first === undefined) {
+    return { kind: "denied", error: denied(choosing.snapshot, asked, rule, trace), trace, decision: originOf(rule) };
   }
   return {
     kind: "plan",
-    candidates: resolved.targets,
-    excluded: resolved.excluded,
-    maxAttempts: rule?.attempts ?? DEFAULT_ATTEMPTS,
+    candidates: ordered.map(({ candidate, score: found }) => ({
+      target: candidate.target,
+      tier: candidate.tier,
+      set: candidate.set,
+      score: found,
+    })),
+    trace,
+    maxAttempts:
+      wishes?.allowFallbacks === false && wishes.order.length === 0 ? 1 : (rule?.attempts ?? DEFAULT_ATTEMPTS),
+    connectMs: rule?.timeouts.connectMs,
     firstByteMs: rule?.timeouts.firstByteMs ?? DEFAULT_FIRST_BYTE_MS,
     idleMs: rule?.timeouts.idleMs ?? DEFAULT_IDLE_MS,
     totalMs: rule?.timeouts.totalMs ?? DEFAULT_TOTAL_MS,
-    decision: `${origin};candidates=${resolved.targets.length}`,
+    affinityTtlMs: rule?.affinityTtlMs,
+    ruleName: rule?.name ?? "",
+    decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,
   };
 }
 
-function firstMatch(rules: readonly Rule[], facts: Facts): Rule | undefined {
-  return rules.find((rule) => rule.matches(facts.model) && (rule.when === undefined || rule.when(facts) === true));
+function firstMatch(rules: readonly Rule[], model: string, asked: Asked, trace: Trace): Rule | undefined {
+  // Most requests meet no condition, and then need no facts.
+  let facts: Facts | undefined;
+  return rules.find((rule) => {
+    if (!rule.matches(model)) return false;
+    if (rule.when === undefined) return true;
+    facts ??= { ...factsOf(asked), model };
+    facts.time = timeIn(rule.timeZone, asked.nowMs);
+    const holds = rule.when(facts);
+    if (holds === true) return true;
+    const why =
+      holds === false ? "its condition does not hold" : `its condition fails here: ${holds.error.split("\n")[0]}`;
+    trace.passedOver.push({ rule: rule.name, why });
+    return false;
+  });
 }
 
-function factsOf(request: ChatRequest, caller: Caller): Facts {
-  const { body } = request;
-  const has = new FactsHas();
-  has.tools = (body.tools?.length ?? 0) > 0;
-  has.json_schema = isObject(body.response_format) && body.response_format.type === "json_schema";
-  let turns = 0;
-  for (const message of body.messages) {
-    if (message.role === "user") turns += 1;
-    if (Array.isArray(message.content)) has.images ||= message.content.some((part) => part.type === "image_url");
-  }
-  const key = new FactsKey();
-  key.name = caller.key;
-  return { model: body.model, stream: request.stream, turns: BigInt(turns), has, key };
+const SORTS: Record<NonNullable<Narrowing["sort"]>, StrategyName> = {
+  price: "cheapest",
+  throughput: "fastest",
+  latency: "fastest",
+};
+
+/** A caller's `sort` and `order` turn balancing off; a rule's choice holds unless the caller narrows it. */
+function strategyOf(rule: Rule | undefined, wishes: Narrowing | undefined): StrategyName {
+  if (wishes !== undefined && wishes.order.length > 0) return "order";
+  if (wishes?.sort !== undefined) return SORTS[wishes.sort];
+  return rule?.pick ?? "balanced";
 }
 
-/** Targets of all names in order, each once. */
-function resolveAll(snapshot: Snapshot, names: string[]): Resolved {
-  const targets = new Map<string, Target>();
-  const excluded = new Map<string, Exclusion>();
-  for (const name of names) {
-    const resolved = resolve(snapshot, name);
-    for (const exclusion of resolved.excluded) excluded.set(exclusion.target, exclusion);
-    for (const target of resolved.targets) {
-      const key = targetName(target);
-      if (!targets.has(key)) targets.set(key, target);
-    }
-  }
-  return { targets: [...targets.values()], excluded: [...excluded.values()] };
+function orderAll(choosing: Choosing, candidates: readonly Candidate[], pricing: Pricing): Ordered[] {
+  const { trace, options, wishes } = choosing;
+  const allowed = candidates.filter(({ reasons }) => reasons.length === 0);
+  const needsScores = options.scoreAll === true || !(trace.pick === "order" || trace.pick === "weighted");
+  // One candidate needs no choosing.
+  const isChoice = needsScores && (allowed.length > 1 || options.scoreAll === true);
+  const tiers = Map.groupBy(allowed, ({ tier }) => (wishes?.acrossModels ? 0 : tier));
+  return [...tiers.keys()]
+    .sort((a, b) => a - b)
+    .flatMap((tier) => orderTier(choosing, tiers.get(tier) ?? [], isChoice, pricing));
 }
 
-function unavailable(snapshot: Snapshot, model: string, rule: Rule | undefined, excluded: Exclusion[]): CallerError {
-  const about = { status: 404, type: "invalid_request_error", code: "model_not_found", param: "model" };
-  if (excluded.length > 0) {
-    const reasons = excluded.map(({ target, reason }) => `${target}: ${reason}`);
-    const message = `No target for the model '${model}' can be used. ${reasons.slice(0, 10).join("; ")}.`;
-    return { ...about, message, metadata: { excluded: reasons.slice(0, 50) } };
-  }
-  const where = rule === undefined ? "" : ` (rule "${rule.name}")`;
-  // The name itself may be known and yet lead nowhere (a rule over models of providers that are not enabled).
-  const others = new Set(knownNames(snapshot)).difference(new Set([model]));
-  const close = nearest(model.slice(0, 100), others, 3);
-  const hint =
-    close.length === 0 ? "See GET /v1/models." : `Did you mean ${close.map((name) => `'${name}'`).join(", ")}?`;
-  return {
-    ...about,
-    message: `The model '${model}' does not exist here, or no enabled provider serves it${where}. ${hint}`,
+interface Ordered {
+  candidate: Candidate;
+  score: Score | undefined;
+}
+
+function orderTier(choosing: Choosing, tier: Candidate[], isChoice: boolean, pricing: Pricing): Ordered[] {
+  const { trace, draw, wishes } = choosing;
+  if (!isChoice && trace.pick !== "weighted")
+    return byWish(
+      tier.map((candidate) => ({ candidate, score: undefined })),
+      wishes,
+    );
+  const scored = tier.map(
+    (candidate): Scored => ({ candidate, score: isChoice ? score(candidate, pricing) : NO_SCORE }),
+  );
+  let ordered = ORDERINGS[trace.pick](scored, draw);
+  if (trace.pick === "balanced") ordered = stayHome(ordered, pricing);
+  if (trace.pick !== "order" && trace.pick !== "weighted") ordered = explore(ordered, choosing, pricing);
+  return byWish(isChoice ? ordered : ordered.map(({ candidate }) => ({ candidate, score: undefined })), wishes);
+}
+
+const NO_SCORE: Score = {
+  inputTokens: 0,
+  cachedTokens: 0,
+  outputTokens: 0,
+  costNanoUsd: undefined,
+  latencyMs: 0,
+  isGuess: true,
+  failureRate: 0,
+  utility: 0,
+};
+
+/** A draw among the nearly best would leave a warm cache for nothing: where it is the best, it is also the first. */
+function stayHome(ordered: Scored[], { affinity }: Pricing): Scored[] {
+  if (affinity === undefined || affinity.hitProbability === 0) return ordered;
+  const best = Math.min(...ordered.map(({ score: { utility } }) => utility));
+  const home = ordered.find(
+    ({ candidate, score: { utility } }) => candidate.name === affinity.target && utility === best,
+  );
+  return home === undefined ? ordered : [home, ...ordered.filter((item) => item !== home)];
+}
+
+const EXPLORATION = 0.01;
+const EXPLORATION_COST_MAX = 1.5;
+
+/** One request in a hundred goes where least is known, if it is not much dearer; never one that has a warm cache. */
+function explore(ordered: Scored[], { draw, fleet, trace }: Choosing, { affinity }: Pricing): Scored[] {
+  const [first] = ordered;
+  if (first === undefined || ordered.length < 2 || affinity !== undefined || draw() >= EXPLORATION) return ordered;
+  const bound = (first.score.costNanoUsd ?? 0) * EXPLORATION_COST_MAX;
+  const affordable = ordered.filter(({ score: { costNanoUsd } }) => costNanoUsd !== undefined && costNanoUsd <= bound);
+  const samples = ({ candidate }: Scored) => fleet.recentSamples(candidate.name);
+  const chosen = affordable.reduce((least, item) => (samples(item) < samples(least) ? item : least), first);
+  if (chosen === first) return ordered;
+  trace.explored = true;
+  return [chosen, ...ordered.filter((item) => item !== chosen)];
+}
+
+/** The caller's own order first, what it prefers against last; otherwise as they stand. */
+function byWish(ordered: Ordered[], wishes: Narrowing | undefined): Ordered[] {
+  if (wishes === undefined) return ordered;
+  const rank = ({ candidate }: Ordered) => {
+    const { id, standsInFor } = candidate.target.provider;
+    const place = wishes.order.findIndex((slug) => slugMatches(slug, id, standsInFor));
+    return (place === -1 ? wishes.order.length : place) + (candidate.isSecondChoice ? 1_000 : 0);
   };
+  return ordered.toSorted((a, b) => rank(a) - rank(b));
+}
+
+function originOf(rule: Rule | undefined): string {
+  return rule === undefined ? "direct" : `rule=${encodeURIComponent(rule.name.toWellFormed())}`;
+}
+
+function reasonOf(first: Ordered, count: number, trace: Trace): string {
+  const out = trace.targets.filter(({ reasons }) => reasons.length > 0).length + trace.missing.length;
+  const about = `pick=${trace.pick};candidates=${count}${out === 0 ? "" : `;excluded=${out}`}`;
+  const { score: found } = first;
+  if (found === undefined) return about;
+  const cost =
+    found.costNanoUsd === undefined ? "" : `;cost=${(found.costNanoUsd / 1e9).toFixed(9).replace(/\.?0+$/, "")}`;
+  const extra = trace.explored ? ";explored" : found.cachedTokens > 0 ? ";warm" : "";
+  return `${about}${cost};latency=${Math.round(found.latencyMs)}ms${extra}`;
 }

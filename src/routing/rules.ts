@@ -1,10 +1,17 @@
 // Rule files: YAML and CEL in, an immutable rule set out, or every error with its place.
-import { z } from "zod";
 import { nearest } from "../nearest.ts";
-import { durationMs } from "../units.ts";
 import { type Checked, type FileError, readYaml, type Source } from "../yaml.ts";
 import { type Condition, compileCondition } from "./conditions.ts";
 import { globMatcher } from "./glob.ts";
+import {
+  type Requirements,
+  RULE_FILE,
+  type RuleEntry,
+  type RuleFile,
+  type SetEntry,
+  type StrategyName,
+  type TargetEntry,
+} from "./schema.ts";
 
 /** A rule ready to be matched. */
 export interface Rule {
@@ -12,14 +19,33 @@ export interface Rule {
   /** Does the rule speak about this model name? */
   matches(model: string): boolean;
   when: Condition | undefined;
-  pick: "order";
-  from: string[];
-  fallback: string[];
+  pick: StrategyName;
+  /** `from`, then each tier of `fallback`: a tier is tried when every target above it failed or was excluded. */
+  tiers: readonly (readonly RuleTarget[])[];
+  require: Requirements;
   attempts: number | undefined;
   timeouts: Timeouts;
+  /** The conversation's prompt cache counts in choosing. */
+  affinity: boolean;
+  affinityTtlMs: number | undefined;
+  set: SetEntry;
+  /** What a second is worth, in nanodollars. */
+  valueOfSecondNanoUsd: number | undefined;
+  deny: { status: number; message: string } | undefined;
+  /** The caller may narrow the choice (OpenRouter's `provider` object, `:floor`, `:nitro`). */
+  callerMayNarrow: boolean;
+  timeZone: string;
+}
+
+export interface RuleTarget {
+  use: string;
+  weight: number;
+  quality: number | undefined;
+  set: SetEntry;
 }
 
 export interface Timeouts {
+  connectMs?: number | undefined;
   firstByteMs?: number | undefined;
   idleMs?: number | undefined;
   totalMs?: number | undefined;
@@ -30,34 +56,7 @@ export interface RuleSet {
   rules: readonly Rule[];
 }
 
-/** A wait of 0 would end every attempt before it began. */
-const TIMEOUT = durationMs.refine((ms) => ms > 0, "expected a duration longer than 0");
-const TARGETS = z.array(z.string().min(1)).min(1);
-
-const RULE = z.strictObject({
-  name: z.string().min(1).max(100),
-  model: z.union([z.string().min(1), TARGETS]).optional(),
-  when: z.string().optional(),
-  pick: z.enum(["order"]).default("order"),
-  from: TARGETS,
-  fallback: TARGETS.optional(),
-  attempts: z.int().min(1).max(10).optional(),
-  timeouts: z
-    .strictObject({
-      first_byte: TIMEOUT.optional(),
-      idle: TIMEOUT.optional(),
-      total: TIMEOUT.optional(),
-    })
-    .optional(),
-});
-
-/** A rule file; its keys are documented in routing-rules/README.md, and a test keeps the two equal. */
-export const RULE_FILE = z.strictObject({
-  version: z.literal(1),
-  aliases: z.record(z.string().min(1), TARGETS).default({}),
-  rules: z.array(RULE).default([]),
-});
-type RuleFile = Checked<z.output<typeof RULE_FILE>>;
+type ReadFile = Checked<RuleFile>;
 
 /** What is wrong with a target that is no alias, or `undefined` when it may be named. */
 export type TargetProblem = (target: string) => string | undefined;
@@ -68,7 +67,7 @@ export function compile(files: Source[], problemOf: TargetProblem): RuleSet | { 
   const aliases = new Map<string, string[]>();
   const rules: Rule[] = [];
   const names = new Set<string>();
-  const checked: RuleFile[] = [];
+  const checked: ReadFile[] = [];
   for (const source of files) {
     const read = readYaml(source, RULE_FILE);
     if ("errors" in read) errors.push(...read.errors);
@@ -87,7 +86,7 @@ interface Collected {
   errors: FileError[];
 }
 
-function collect(read: RuleFile, { aliases, rules, names, errors }: Collected): void {
+function collect(read: ReadFile, { aliases, rules, names, errors }: Collected): void {
   for (const [alias, targets] of Object.entries(read.value.aliases)) {
     if (aliases.has(alias)) errors.push(read.at(["aliases", alias], `alias "${alias}" is defined twice.`));
     aliases.set(alias, targets);
@@ -96,50 +95,107 @@ function collect(read: RuleFile, { aliases, rules, names, errors }: Collected): 
     const at = (key: string, message: string) => read.at(["rules", index, key], `rule "${rule.name}": ${message}`);
     if (names.has(rule.name)) errors.push(at("name", "another rule has the same name."));
     names.add(rule.name);
+    errors.push(...ineffective(rule, at));
     const when = rule.when === undefined ? undefined : compileCondition(rule.when);
-    if (when !== undefined && "error" in when) {
-      errors.push(at("when", when.error));
-      continue;
-    }
-    const { first_byte, idle, total } = rule.timeouts ?? {};
-    rules.push({
-      name: rule.name,
-      matches: globMatcher(rule.model),
-      when,
-      pick: rule.pick,
-      from: rule.from,
-      fallback: rule.fallback ?? [],
-      attempts: rule.attempts,
-      timeouts: { firstByteMs: first_byte, idleMs: idle, totalMs: total },
-    });
+    if (when !== undefined && "error" in when) errors.push(at("when", when.error));
+    else rules.push(toRule(rule, when, read.value.timezone ?? "UTC"));
   }
 }
 
+/** Keys that would have no effect are errors: whoever wrote them believes that they have one. */
+function ineffective(rule: RuleEntry, at: (key: string, message: string) => FileError): FileError[] {
+  const errors: FileError[] = [];
+  const targets = [...(rule.from ?? []), ...(rule.fallback ?? []).flat()];
+  if (rule.deny === undefined && rule.from === undefined) {
+    errors.push(at("name", "it needs `from` (where requests go) or `deny` (that they are refused)."));
+  }
+  const idle = [
+    "from",
+    "fallback",
+    "pick",
+    "require",
+    "attempts",
+    "timeouts",
+    "affinity",
+    "set",
+    "value_of_time",
+  ] as const;
+  for (const key of rule.deny === undefined ? [] : idle) {
+    if (rule[key] !== undefined) errors.push(at(key, `\`${key}\` has no effect beside \`deny\`.`));
+  }
+  if (rule.pick !== "weighted" && targets.some((target) => typeof target === "object" && target.weight !== undefined)) {
+    errors.push(at("pick", "a `weight` has an effect only with `pick: weighted`."));
+  }
+  if (rule.value_of_time !== undefined && rule.pick !== undefined && rule.pick !== "balanced") {
+    errors.push(at("value_of_time", "it has an effect only with `pick: balanced`."));
+  }
+  const isRated = targets.some((target) => typeof target === "object" && target.quality !== undefined);
+  if (rule.require?.quality !== undefined && !isRated) {
+    errors.push(at("require", "`quality` needs targets with a `quality` of their own: { use: …, quality: 8 }."));
+  }
+  return errors;
+}
+
+function toRule(rule: RuleEntry, when: Condition | undefined, timeZone: string): Rule {
+  const { connect, first_byte, idle, total } = rule.timeouts ?? {};
+  const plain = (rule.fallback ?? []).filter((item): item is TargetEntry => !Array.isArray(item));
+  const nested = (rule.fallback ?? []).filter((item): item is TargetEntry[] => Array.isArray(item));
+  const tiers = [rule.from ?? [], plain, ...nested].filter((tier) => tier.length > 0);
+  return {
+    name: rule.name,
+    matches: globMatcher(rule.model),
+    when,
+    pick: rule.pick ?? "balanced",
+    tiers: tiers.map((tier) => tier.map(toRuleTarget)),
+    require: rule.require ?? {},
+    attempts: rule.attempts,
+    timeouts: { connectMs: connect, firstByteMs: first_byte, idleMs: idle, totalMs: total },
+    affinity: rule.affinity?.by !== "none",
+    affinityTtlMs: rule.affinity?.ttl,
+    set: rule.set ?? {},
+    valueOfSecondNanoUsd: rule.value_of_time,
+    deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
+    callerMayNarrow: rule.caller_overrides !== "deny",
+    timeZone,
+  };
+}
+
+function toRuleTarget(target: TargetEntry): RuleTarget {
+  if (typeof target === "string") return { use: target, weight: 1, quality: undefined, set: {} };
+  return { use: target.use, weight: target.weight ?? 1, quality: target.quality, set: target.set ?? {} };
+}
+
+function nameOf(target: TargetEntry): string {
+  return typeof target === "string" ? target : target.use;
+}
+
 function checkTargets(
-  read: RuleFile,
+  read: ReadFile,
   aliases: ReadonlyMap<string, readonly string[]>,
   problemOf: TargetProblem,
   errors: FileError[],
 ): void {
-  const check = (targets: readonly string[], path: PropertyKey[]) => {
-    for (const [index, target] of targets.entries()) {
-      const problem = aliases.has(target) ? undefined : problemOf(target);
-      if (problem === undefined) continue;
-      const close = nearest(target, aliases.keys(), 1)[0];
-      const hint = close === undefined ? "" : ` There is an alias "${close}".`;
-      errors.push(read.at([...path, index], problem + hint));
-    }
+  const check = (target: string, path: PropertyKey[]) => {
+    const problem = aliases.has(target) ? undefined : problemOf(target);
+    if (problem === undefined) return;
+    const close = nearest(target, aliases.keys(), 1)[0];
+    const hint = close === undefined ? "" : ` There is an alias "${close}".`;
+    errors.push(read.at(path, problem + hint));
   };
   for (const [alias, targets] of Object.entries(read.value.aliases)) {
-    check(targets, ["aliases", alias]);
+    for (const [index, target] of targets.entries()) check(target, ["aliases", alias, index]);
     const circle = circleFrom(alias, aliases);
     if (circle === undefined) continue;
     const message = `alias "${alias}" refers to itself: ${circle.join(" -> ")}.`;
     errors.push(read.at(["aliases", alias], message));
   }
-  for (const [index, rule] of read.value.rules.entries()) {
-    check(rule.from, ["rules", index, "from"]);
-    check(rule.fallback ?? [], ["rules", index, "fallback"]);
+  for (const [rule, { from, fallback }] of read.value.rules.entries()) {
+    for (const [index, target] of (from ?? []).entries()) check(nameOf(target), ["rules", rule, "from", index]);
+    for (const [index, item] of (fallback ?? []).entries()) {
+      const path = ["rules", rule, "fallback", index];
+      if (!Array.isArray(item)) check(nameOf(item), path);
+      else for (const [inner, target] of item.entries()) check(nameOf(target), [...path, inner]);
+    }
   }
 }
 

@@ -72,6 +72,10 @@ function resolveInto(snapshot: Snapshot, name: string, resolved: Resolved, seen:
     for (const target of alias) resolveInto(snapshot, target, resolved, seen);
     return;
   }
+  if (name.endsWith("/*")) {
+    resolveAll(snapshot, name.slice(0, -2), resolved);
+    return;
+  }
   const qualified = resolveQualified(snapshot, name);
   const serving = snapshot.byModel.get(name) ?? [];
   const own = serving.map((provider): Target => ({ provider, model: name, entry: provider.models.get(name) }));
@@ -80,6 +84,17 @@ function resolveInto(snapshot: Snapshot, name: string, resolved: Resolved, seen:
   // `openai/gpt-oss-120b` is also the bare name of a model elsewhere: who lists it goes before who may not have it.
   else if (qualified.entry === undefined) resolved.targets.push(...own, qualified);
   else resolved.targets.push(qualified, ...own);
+}
+
+/** `provider/*`: every model the catalogue lists for it. */
+function resolveAll(snapshot: Snapshot, providerId: string, resolved: Resolved): void {
+  const provider = snapshot.providers.get(providerId) ?? snapshot.standIns.get(providerId);
+  const lack = snapshot.disabled.get(providerId);
+  if (provider !== undefined) {
+    for (const entry of provider.models.values()) resolved.targets.push({ provider, model: entry.id, entry });
+  } else if (lack !== undefined) {
+    resolved.excluded.push({ target: `${providerId}/*`, reason: `provider ${providerId} is not enabled: ${lack}` });
+  }
 }
 
 function resolveQualified(snapshot: Snapshot, name: string): Target | Exclusion | undefined {

@@ -1,0 +1,213 @@
+// Hard filters: what the request needs, what the rule demands, what the caller allows. Each rejection says why; an empty
+// set is an error that lists them, never a silent relaxation.
+import type { ModelEntry } from "../dialect.ts";
+import { isObject } from "../json.ts";
+import type { Candidate, Reason } from "./candidates.ts";
+import { type Asked, maxOutputTokens } from "./facts.ts";
+import type { FleetView } from "./fleet-view.ts";
+import { type Cutoffs, type Narrowing, slugMatches } from "./narrowing.ts";
+import type { DataPolicy, Feature, Requirements } from "./schema.ts";
+import { expectedCost, type Pricing } from "./scores.ts";
+
+/** The estimate may be this far over the window before it counts as too long: the provider knows better. */
+const WINDOW_TOLERANCE = 1.05;
+
+export interface Demands {
+  needed: readonly Feature[];
+  require: Requirements;
+  narrowing: Narrowing | undefined;
+}
+
+/** Notes on every candidate why it is out, if it is. */
+export function applyRequirements(candidates: Candidate[], demands: Demands, asked: Asked, pricing: Pricing): void {
+  for (const candidate of candidates) {
+    const { entry } = candidate.target;
+    const reasons = [
+      ...fits(entry, candidate.name, asked),
+      ...can(entry, demands.needed, isUnableTo),
+      ...required(candidate, demands.require, asked, pricing),
+      ...(demands.narrowing === undefined ? [] : allowed(candidate, demands.narrowing, asked)),
+    ];
+    candidate.reasons.push(...reasons);
+    if (demands.narrowing !== undefined) {
+      candidate.isSecondChoice = fallsShort(candidate.name, demands.narrowing, asked, pricing.fleet);
+    }
+  }
+}
+
+function fits(entry: ModelEntry | undefined, name: string, asked: Asked): Reason[] {
+  const window = entry?.contextTokens;
+  // Most prompts are far smaller than any window, and need no estimate to know it.
+  if (window === undefined || asked.bodyBytes < window / 2) return [];
+  const tokens = asked.inputTokens(name);
+  if (tokens <= window * WINDOW_TOLERANCE) return [];
+  return [{ code: "context_length", detail: `about ${Math.round(tokens)} tokens do not fit its window of ${window}` }];
+}
+
+function can(
+  entry: ModelEntry | undefined,
+  features: readonly Feature[],
+  isOut: (entry: ModelEntry | undefined, feature: Feature) => boolean,
+): Reason[] {
+  return features
+    .filter((feature) => isOut(entry, feature))
+    .map((feature) => ({ code: "require_parameters", detail: `it does not support ${feature}` }));
+}
+
+/** The catalogue says that it cannot; what the catalogue does not say is let through. */
+function isUnableTo(entry: ModelEntry | undefined, feature: Feature): boolean {
+  return supports(entry, feature) === false;
+}
+
+/** A rule's `supports` wants to be sure. */
+function isNotKnownTo(entry: ModelEntry | undefined, feature: Feature): boolean {
+  return supports(entry, feature) !== true;
+}
+
+function supports(entry: ModelEntry | undefined, feature: Feature): boolean | undefined {
+  const takes = (modality: "image" | "audio" | "file") => entry?.input?.includes(modality);
+  switch (feature) {
+    case "tools":
+      return entry?.tools;
+    case "vision":
+      return takes("image");
+    case "audio":
+      return takes("audio");
+    case "files":
+      return takes("file");
+    case "json_schema":
+      return entry?.structuredOutputs;
+    case "reasoning":
+      return entry?.reasoning;
+  }
+}
+
+function required(candidate: Candidate, require: Requirements, asked: Asked, pricing: Pricing): Reason[] {
+  const reasons: Reason[] = [];
+  const { entry, provider } = candidate.target;
+  const { min_context: minContext, regions, data_policy: policy, max_ttft: maxTtftMs, quality } = require;
+  if (minContext !== undefined && (entry?.contextTokens ?? 0) < minContext) {
+    const found = entry?.contextTokens === undefined ? "not known" : String(entry.contextTokens);
+    reasons.push({ code: "context_length", detail: `its window must be at least ${minContext}; it is ${found}` });
+  }
+  reasons.push(...can(entry, require.supports ?? [], isNotKnownTo), ...affordable(candidate, require, pricing));
+  if (regions !== undefined && !provider.regions?.some((region) => regions.includes(region))) {
+    const found = provider.regions?.join(", ") ?? "not known";
+    reasons.push({ code: "data_region", detail: `its region must be ${regions.join(" or ")}; it is ${found}` });
+  }
+  if (policy !== undefined && !keeps(provider.dataPolicy, policy)) {
+    reasons.push({
+      code: "data_policy",
+      detail: `it must promise ${policy}; found ${provider.dataPolicy ?? "nothing"}`,
+    });
+  }
+  const ttftMs =
+    maxTtftMs === undefined ? undefined : pricing.fleet.firstByteMs(candidate.name, asked.inputTokens(), 0.5);
+  if (ttftMs !== undefined && maxTtftMs !== undefined && ttftMs > maxTtftMs) {
+    const detail = `its first content takes ${Math.round(ttftMs)} ms, more than ${maxTtftMs} ms`;
+    reasons.push({ code: "max_latency", detail });
+  }
+  if (quality !== undefined && (candidate.quality ?? -1) < quality) {
+    const detail = `its quality must be at least ${quality}; it is ${candidate.quality ?? "not given"}`;
+    reasons.push({ code: "quality", detail });
+  }
+  return reasons;
+}
+
+function keeps(promised: DataPolicy | undefined, wanted: DataPolicy): boolean {
+  return promised === wanted || promised === "no_retention";
+}
+
+/** A bound on price is a promise to whoever pays, so a target without a price cannot keep it. */
+function affordable(candidate: Candidate, require: Requirements, pricing: Pricing): Reason[] {
+  const { max_cost: maxCost, max_input_price: maxInput, max_output_price: maxOutput } = require;
+  const rates = candidate.target.entry?.rates;
+  const reasons: Reason[] = [];
+  if (maxCost !== undefined) {
+    const cost = expectedCost(candidate, pricing);
+    const found = cost === undefined ? "its price is not known" : `this request would cost about $${cost / 1e9}`;
+    if (cost === undefined || cost > maxCost)
+      reasons.push({ code: "max_cost", detail: `${found}, the bound is $${maxCost / 1e9}` });
+  }
+  for (const [bound, price, what] of [
+    [maxInput, rates?.input, "input"],
+    [maxOutput, rates?.output, "output"],
+  ] as const) {
+    if (bound === undefined || (price !== undefined && price <= bound)) continue;
+    reasons.push({ code: "max_price", detail: priceDetail(what, price, bound) });
+  }
+  return reasons;
+}
+
+function priceDetail(what: string, microUsdPerMTok: number | undefined, bound: number): string {
+  const found = microUsdPerMTok === undefined ? "not known" : `$${microUsdPerMTok / 1e6}`;
+  return `its ${what} price is ${found} per million tokens, the bound is $${bound / 1e6}`;
+}
+
+function allowed(candidate: Candidate, wish: Narrowing, asked: Asked): Reason[] {
+  const { provider, entry } = candidate.target;
+  const reasons: Reason[] = [];
+  const isNamed = (slugs: readonly string[]) =>
+    slugs.some((slug) => slugMatches(slug, provider.id, provider.standsInFor));
+  if (wish.only !== undefined && !isNamed(wish.only)) {
+    reasons.push({ code: "allowed_providers", detail: `the caller allows only ${wish.only.join(", ")}` });
+  }
+  if (isNamed(wish.ignore)) reasons.push({ code: "allowed_providers", detail: "the caller ignores this provider" });
+  if (!wish.allowFallbacks && wish.order.length > 0 && !isNamed(wish.order)) {
+    reasons.push({ code: "allowed_providers", detail: `the caller allows only its order: ${wish.order.join(", ")}` });
+  }
+  if (wish.dataPolicy !== undefined && !keeps(provider.dataPolicy, wish.dataPolicy)) {
+    const detail = `the caller wants ${wish.dataPolicy}; found ${provider.dataPolicy ?? "nothing"}`;
+    reasons.push({ code: "data_policy", detail });
+  }
+  const quantization = isObject(entry?.features) ? String(entry.features.quantization ?? "unknown") : "unknown";
+  if (wish.quantizations !== undefined && !wish.quantizations.includes(quantization)) {
+    reasons.push({ code: "quantization", detail: `its quantization is ${quantization}` });
+  }
+  for (const [bound, price, what] of [
+    [wish.maxPrice.prompt, entry?.rates?.input, "input"],
+    [wish.maxPrice.completion, entry?.rates?.output, "output"],
+  ] as const) {
+    const boundMicroUsd = bound === undefined ? undefined : bound * 1e6;
+    if (boundMicroUsd === undefined || (price !== undefined && price <= boundMicroUsd)) continue;
+    reasons.push({ code: "max_price", detail: priceDetail(what, price, boundMicroUsd) });
+  }
+  if (wish.requireParameters) reasons.push(...supportsAll(candidate, asked));
+  return reasons;
+}
+
+/** `require_parameters`: every parameter sent must be one that the target honours. */
+function supportsAll({ target }: Candidate, asked: Asked): Reason[] {
+  const { body } = asked.request;
+  const fields = target.provider.dialect.fields;
+  const lost = Object.keys(body).filter((field) => {
+    const handling = fields?.[field]?.class;
+    return body[field] !== null && (handling === "dropped" || handling === "refused");
+  });
+  const limit = maxOutputTokens(body);
+  const most = target.entry?.maxOutputTokens;
+  if (limit !== undefined && most !== undefined && limit > most) lost.push(`max_tokens above ${most}`);
+  if (lost.length === 0) return [];
+  return [{ code: "require_parameters", detail: `it does not support ${lost.join(", ")}` }];
+}
+
+const QUANTILES = { p50: 0.5, p75: 0.75, p90: 0.9, p99: 0.99 } as const;
+
+/** Preferences move a target to the end and never exclude it; what was never measured has not failed them. */
+function fallsShort(name: string, wish: Narrowing, asked: Asked, fleet: FleetView): boolean {
+  const isAbove = (cutoffs: Cutoffs, measure: (quantile: number) => number | undefined) =>
+    Object.entries(cutoffs).some(([quantile, bound]) => {
+      const value = measure(QUANTILES[quantile as keyof typeof QUANTILES]);
+      return value !== undefined && bound !== undefined && value > bound;
+    });
+  const isSlow = isAbove(wish.maxLatencyS, (quantile) => {
+    const ms = fleet.firstByteMs(name, asked.inputTokens(), quantile);
+    return ms === undefined ? undefined : ms / 1000;
+  });
+  // A throughput of at least x tokens a second is at most 1000/x ms a token; both sides turned so that "above" is worse.
+  const slowest = Object.entries(wish.minThroughput).map(([quantile, bound]) => [
+    quantile,
+    bound === undefined ? bound : 1000 / bound,
+  ]);
+  return isSlow || isAbove(Object.fromEntries(slowest), (quantile) => fleet.msPerOutputToken(name, quantile));
+}

@@ -1,0 +1,122 @@
+// The shape of a rule file. Its keys are documented in routing-rules/README.md, and a test keeps the two equal.
+import { z } from "zod";
+import { durationMs, microUsd, nanoUsd, tokenCount } from "../units.ts";
+
+export const STRATEGIES = ["order", "cheapest", "fastest", "balanced", "weighted"] as const;
+export type StrategyName = (typeof STRATEGIES)[number];
+
+export const FEATURES = ["tools", "vision", "audio", "files", "json_schema", "reasoning"] as const;
+export type Feature = (typeof FEATURES)[number];
+
+export const DATA_POLICIES = ["no_training", "no_retention"] as const;
+export type DataPolicy = (typeof DATA_POLICIES)[number];
+
+/** A wait of 0 would end every attempt before it began. */
+const TIMEOUT = durationMs.refine((ms) => ms > 0, "expected a duration longer than 0");
+const NAME = z.string().min(1).max(256);
+
+/** What a rule does to a parameter: a value that replaces the caller's, or bounds and a default. */
+const SET_VALUE = z.union([
+  z.strictObject({ min: z.number().optional(), max: z.number().optional(), default: z.unknown().optional() }),
+  z.string(),
+  z.number(),
+  z.boolean(),
+  z.array(z.unknown()),
+]);
+
+/** These are not parameters: a rule that rewrote them would answer a question nobody asked. */
+const NOT_SETTABLE = ["model", "messages", "tools", "stream", "functions"];
+const SET = z
+  .record(z.string().min(1), SET_VALUE)
+  .refine((set) => NOT_SETTABLE.every((field) => !(field in set)), `cannot set ${NOT_SETTABLE.join(", ")}`);
+
+const TARGET = z.union([
+  NAME,
+  z.strictObject({
+    use: NAME,
+    weight: z.number().positive().optional(),
+    quality: z.number().min(0).max(100).optional(),
+    set: SET.optional(),
+  }),
+]);
+const TARGETS = z.array(TARGET).min(1);
+
+const QUALITY = z.union([z.number(), z.string()]).transform((value, context) => {
+  const match = /^(?:>=\s*)?(\d+(?:\.\d+)?)$/.exec(String(value).trim());
+  if (match !== null) return Number(match[1]);
+  context.addIssue({ code: "custom", message: 'expected the least quality, such as 7 or ">= 7"' });
+  return z.NEVER;
+});
+
+const REQUIRE = z.strictObject({
+  min_context: tokenCount.optional(),
+  max_cost: nanoUsd.optional(),
+  max_input_price: microUsd.optional(),
+  max_output_price: microUsd.optional(),
+  supports: z.array(z.enum(FEATURES)).min(1).optional(),
+  regions: z.array(z.string().min(1)).min(1).optional(),
+  data_policy: z.enum(DATA_POLICIES).optional(),
+  max_ttft: TIMEOUT.optional(),
+  quality: QUALITY.optional(),
+});
+
+const PER_SECOND = z.string().transform((text, context) => {
+  const match = /^(.*)\/s$/.exec(text.trim());
+  const parsed = match === null ? undefined : nanoUsd.safeParse(match[1]);
+  if (parsed?.success) return parsed.data;
+  context.addIssue({ code: "custom", message: "expected dollars per second such as $0.001/s" });
+  return z.NEVER;
+});
+
+const RULE = z.strictObject({
+  name: z.string().min(1).max(100),
+  model: z.union([NAME, z.array(NAME).min(1)]).optional(),
+  when: z.string().optional(),
+  pick: z.enum(STRATEGIES).optional(),
+  from: TARGETS.optional(),
+  fallback: z
+    .array(z.union([TARGET, TARGETS]))
+    .min(1)
+    .optional(),
+  require: REQUIRE.optional(),
+  attempts: z.int().min(1).max(10).optional(),
+  timeouts: z
+    .strictObject({
+      connect: TIMEOUT.optional(),
+      first_byte: TIMEOUT.optional(),
+      idle: TIMEOUT.optional(),
+      total: TIMEOUT.optional(),
+    })
+    .optional(),
+  affinity: z
+    .strictObject({
+      by: z.enum(["session", "none"]).optional(),
+      ttl: TIMEOUT.optional(),
+    })
+    .optional(),
+  set: SET.optional(),
+  value_of_time: PER_SECOND.optional(),
+  deny: z
+    .strictObject({ status: z.int().min(400).max(499).optional(), message: z.string().min(1).max(1_000) })
+    .optional(),
+  caller_overrides: z.enum(["allow", "deny"]).optional(),
+});
+
+export const RULE_FILE = z.strictObject({
+  version: z.literal(1),
+  timezone: z
+    .string()
+    .refine(
+      (zone) => Intl.supportedValuesOf("timeZone").includes(zone) || zone === "UTC",
+      "expected a time zone such as Europe/Berlin",
+    )
+    .optional(),
+  aliases: z.record(NAME, z.array(NAME).min(1)).default({}),
+  rules: z.array(RULE).default([]),
+});
+
+export type RuleFile = z.output<typeof RULE_FILE>;
+export type RuleEntry = z.output<typeof RULE>;
+export type TargetEntry = z.output<typeof TARGET>;
+export type Requirements = z.output<typeof REQUIRE>;
+export type SetEntry = z.output<typeof SET>;
