@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { countTokens as countO200k } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, test } from "vitest";
+import { loadCatalog } from "../src/catalog.ts";
 import type { ChatBody } from "../src/chat.ts";
 import { fileBytesOf, imageSizeOf } from "../src/media-size.ts";
 import { imageTokens, type MediaFormulaName, mediaFormula, mediaFormulaOf } from "../src/media-tokens.ts";
@@ -414,4 +415,15 @@ describe("the size of an image from the head of its data URL", () => {
     expect(fileBytesOf("https://example.com/a.pdf")).toBeUndefined();
     expect(fileBytesOf(`data:${"x".repeat(500)}`)).toBeUndefined();
   });
+});
+
+test("every formula the catalogue names is one that exists", () => {
+  const catalog = loadCatalog();
+  const named = ["anthropic", "google", "openai"]
+    .flatMap((id) => [...catalog.models(id).values()])
+    .flatMap(({ features }) => {
+      return typeof features?.imageFormula === "string" ? [features.imageFormula] : [];
+    });
+  expect(new Set(named).size).toBeGreaterThan(8);
+  for (const name of new Set(named)) expect(mediaFormula(name as MediaFormulaName), name).toBeDefined();
 });

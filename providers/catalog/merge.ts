@@ -75,6 +75,8 @@ function toEntry(id: string, inputs: Inputs, parts: Parts): ModelEntry {
   const contextTokens = limit?.contextTokens ?? price?.contextTokens;
   if (contextTokens !== undefined) entry.contextTokens = contextTokens;
   if (limit !== undefined) addLimits(entry, limit, inputs.overrides.imagesImply ?? [], price);
+  const formula = imageFormulaOf(id, inputs.overrides);
+  if (formula !== undefined) entry.features = { ...entry.features, imageFormula: formula };
   const limitsSource = limit ? inputs.limitLabel : contextTokens === undefined ? undefined : inputs.priceLabel;
   const corrected = applyLimits(entry, override);
   const label = corrected ? [limitsSource, "overrides"].filter(Boolean).join(" + ") : limitsSource;
@@ -102,6 +104,10 @@ function addLimits(entry: ModelEntry, limit: LimitRow, imagesImply: Modality[], 
   entry.tools = true;
   entry.reasoning = limit.reasoning;
   if (Object.keys(limit.features).length > 0) entry.features = limit.features;
+}
+
+function imageFormulaOf(id: string, { imageFormulas = [] }: ProviderOverrides): string | undefined {
+  return imageFormulas.find(({ models }) => matchesAny(id, models))?.formula;
 }
 
 /** Writes the override's limits over the entry's and tells whether there were any. `features` are merged key by key. */

@@ -42,6 +42,7 @@ const provider = z.strictObject({
   cacheWrite1hTimesInput: z.number().positive().optional(),
   tiersInclusive: z.literal(true).optional(),
   freeSuffix: z.string().optional(),
+  imageFormulas: z.array(z.strictObject({ models: z.array(z.string()).min(1), formula: z.string() })).optional(),
   models: z.record(z.string(), model).optional(),
 });
 
