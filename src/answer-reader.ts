@@ -11,23 +11,52 @@ export interface Piece {
   frame: RawFrame | undefined;
 }
 
+export type Terminal = Extract<ChatEvent, { type: "end" | "continue" | "error" }>;
+
+/** What one chunk of bytes amounted to. */
+export interface Batch {
+  pieces: Piece[];
+  /** In the last piece, when the answer is over. */
+  terminal: Terminal | undefined;
+  /** The first event that decides whether the answer is one: content, a finish, or the terminal event. */
+  decisive: ChatEvent | undefined;
+}
+
 /** Inline images make single events of several megabytes. */
 const MAX_FRAME_BYTES = 32 * 1024 ** 2;
 
-export function isTerminal(event: ChatEvent): event is Extract<ChatEvent, { type: "end" | "continue" | "error" }> {
+function isTerminal(event: ChatEvent): event is Terminal {
   return event.type === "end" || event.type === "continue" || event.type === "error";
 }
 
+const CONTENT: ReadonlySet<ChatEvent["type"]> = new Set([
+  "text_delta",
+  "reasoning_delta",
+  "refusal_delta",
+  "reasoning_detail",
+  "tool_call_start",
+  "tool_call_delta",
+]);
+
 /** Content: what a caller could show or act on. */
 export function isContent(event: ChatEvent): boolean {
-  return event.type.endsWith("_delta") || event.type === "tool_call_start" || event.type === "reasoning_detail";
+  return CONTENT.has(event.type);
 }
 
-export function isCommit(event: ChatEvent): boolean {
-  return isContent(event) || event.type === "finish";
+/** Looks at every event once. */
+export function batchOf(pieces: Piece[]): Batch {
+  const batch: Batch = { pieces, terminal: undefined, decisive: undefined };
+  for (const { events } of pieces) {
+    for (const event of events) {
+      if (isTerminal(event)) batch.terminal ??= event;
+      else if (!isContent(event) && event.type !== "finish") continue;
+      batch.decisive ??= event;
+    }
+  }
+  return batch;
 }
 
-/** Chunks of bytes as pieces, ending with exactly one terminal event. */
+/** Chunks of bytes as batches, the last of which holds the terminal event. */
 export class AnswerReader {
   readonly #opened: Opened;
   readonly #chunks: AsyncGenerator<Uint8Array, ProviderError | undefined, undefined>;
@@ -41,15 +70,15 @@ export class AnswerReader {
     this.#decoder = decoder;
   }
 
-  /** The pieces of the next chunk. Not to be called after the terminal event. */
-  async read(): Promise<Piece[]> {
+  /** The next chunk. Not to be called after the terminal event. */
+  async read(): Promise<Batch> {
     assert(!this.#isOver, "read after the end of the answer");
     const step = await this.#chunks.next();
-    const pieces = step.done ? this.#finish(step.value) : this.#decode(step.value);
-    const events = pieces.flatMap((piece) => piece.events);
-    this.#isOver = events.some(isTerminal);
-    if (events.some(isContent)) this.#opened.progress();
-    return pieces;
+    const batch = batchOf(step.done ? this.#finish(step.value) : this.#decode(step.value));
+    this.#isOver = batch.terminal !== undefined;
+    // A finish is progress too: what is left are the last bytes.
+    if (batch.decisive !== undefined) this.#opened.progress();
+    return batch;
   }
 
   #decode(chunk: Uint8Array): Piece[] {

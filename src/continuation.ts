@@ -1,6 +1,6 @@
 // An answer a provider gives in several calls (it paused): one answer for the caller, one row per call in the ledger.
-import type { Piece } from "./answer-reader.ts";
-import type { AttemptResult, Bill } from "./attempt.ts";
+import { type Batch, batchOf } from "./answer-reader.ts";
+import type { AttemptResult, Batches, Bill } from "./attempt.ts";
 import { addUsage, type ChatEvent, type JsonObject, type ProviderError, type Usage } from "./chat.ts";
 
 /** After so many pauses the answer is taken as it is. */
@@ -33,7 +33,7 @@ export function continueStream(first: Stream, again: CallAgain, onFailure: (erro
   const bills = [first.bill];
   return {
     ...first,
-    pieces: goOn(first, again, bills, onFailure),
+    batches: goOn(first, again, bills, onFailure),
     bill: () => sum(bills.map((bill) => bill())),
   };
 }
@@ -43,33 +43,37 @@ async function* goOn(
   again: CallAgain,
   bills: (() => Bill)[],
   onFailure: (error: ProviderError) => void,
-): AsyncGenerator<Piece[], void, undefined> {
+): Batches {
   let current = first;
   let before: Usage | undefined;
   for (let hop = 0; ; hop += 1) {
     let state: JsonObject | undefined;
-    for await (const pieces of current.pieces) {
-      state = stateOf(pieces.flatMap((piece) => piece.events));
+    for await (const batch of current.batches) {
+      state = batch.terminal?.type === "continue" ? batch.terminal.state : undefined;
       // The first call passes as it is: its pieces may be relayed.
-      if (hop === 0 && state === undefined) yield pieces;
-      else yield pieces.map(({ events }) => ({ events: laterHop(events, hop, before), frame: undefined }));
+      if (hop === 0 && state === undefined) yield batch;
+      else yield eventsOnly(batch.pieces.flatMap(({ events }) => laterHop(events, hop, before)));
     }
     if (state === undefined) return;
     before = sum(bills.map((bill) => bill())).usage;
     if (hop === HOPS_MAX) {
-      yield [{ events: CUT_SHORT, frame: undefined }];
+      yield eventsOnly(CUT_SHORT);
       return;
     }
     const result = await again(state);
     if (result.kind !== "stream") {
       const error = errorOf(result);
       onFailure(error);
-      yield [{ events: [{ type: "error", error }], frame: undefined }];
+      yield eventsOnly([{ type: "error", error }]);
       return;
     }
     bills.push(result.bill);
     current = result;
   }
+}
+
+function eventsOnly(events: ChatEvent[]): Batch {
+  return batchOf([{ events, frame: undefined }]);
 }
 
 const CUT_SHORT: ChatEvent[] = [

@@ -1,7 +1,6 @@
 // The loop: tries the candidates of a plan one after the other until one answers. Nobody else retries or falls back.
-import type { Piece } from "./answer-reader.ts";
-import { type AttemptDeps, type AttemptResult, type Bill, callOnce } from "./attempt.ts";
-import type { ChatEvent, ChatRequest, JsonObject, ProviderError } from "./chat.ts";
+import { type AttemptDeps, type AttemptResult, type Batches, type Bill, callOnce } from "./attempt.ts";
+import type { ChatEvent, ChatRequest, ErrorKind, JsonObject, ProviderError } from "./chat.ts";
 import { continueBuffered, continueStream } from "./continuation.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
 import type { Memory } from "./memory.ts";
@@ -9,7 +8,7 @@ import { backoffMs, toCallerError, verdict } from "./retry.ts";
 import { explain } from "./routing/explain.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
-import { type Asked, type Caller, type Plan, type PlannedTarget, plan } from "./routing/plan.ts";
+import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import type { Clocks } from "./upstream.ts";
@@ -40,10 +39,18 @@ export interface GatewayInput {
   signal: AbortSignal;
 }
 
+/** How the answer came about, for callers who ask. */
+export interface Story {
+  trace: Trace;
+  /** The calls that were made, in order: `status` is the provider's, 0 when it gave none. */
+  calls: { target: Target; status: number; error: ErrorKind | undefined }[];
+}
+
 interface Told {
   decision: string;
   /** Attempts that were made, the last one included. */
   attempts: number;
+  story: Story;
 }
 
 export type Outcome =
@@ -63,7 +70,7 @@ export type Outcome =
       warnings: string[];
       relay: boolean;
       /** Must be consumed or returned. After an `error` event nothing follows. */
-      pieces: AsyncGenerator<Piece[], void, undefined>;
+      batches: Batches;
       bill(): Bill;
     });
 
@@ -83,10 +90,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
 async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   const snapshot = deps.snapshot();
   const planned = plan(snapshot, askedOf(deps, input), deps.fleet, deps.draw);
-  const row = { deps, input, snapshotId: snapshot.id, decision: planned.decision };
+  const story: Story = { trace: planned.trace, calls: [] };
+  const { decision } = planned;
+  const row: RequestRow = { deps, input, snapshotId: snapshot.id, decision, story };
   if (planned.kind === "denied") {
     finish(row, { status: planned.error.status, attempts: 0, error: undefined, warnings: [] });
-    return { kind: "failed", error: planned.error, retryAfterMs: undefined, decision: planned.decision, attempts: 0 };
+    return { kind: "failed", error: planned.error, retryAfterMs: undefined, decision, attempts: 0, story };
   }
   try {
     return await tryCandidates(row, planned, snapshot.catalogVersion);
@@ -94,7 +103,7 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
     if (!(error instanceof LedgerUnavailable)) throw error;
     const message = "The router cannot record calls at the moment, so it makes none.";
     const caller = { status: 503, message, type: "server_error", code: "ledger_unavailable", param: null };
-    return { kind: "failed", error: caller, retryAfterMs: 5_000, decision: planned.decision, attempts: 0 };
+    return { kind: "failed", error: caller, retryAfterMs: 5_000, decision, attempts: 0, story };
   }
 }
 
@@ -109,6 +118,7 @@ interface RequestRow {
   input: GatewayInput;
   snapshotId: string;
   decision: string;
+  story: Story;
 }
 
 interface Failure {
@@ -209,7 +219,11 @@ async function callTarget(
     clocks: clocksFor(run.planned, at, input.request.stream, msLeft),
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
   });
-  if (result.kind !== "refused") run.calls = number;
+  if (result.kind !== "refused") {
+    run.calls = number;
+    const error = result.kind === "failed" ? result.error : undefined;
+    run.row.story.calls.push({ target, status: error === undefined ? 200 : (error.status ?? 0), error: error?.kind });
+  }
   if ("encoded" in result) result.encoded.warnings.unshift(...warnings);
   return result;
 }
@@ -240,7 +254,7 @@ function answered(row: RequestRow, target: Target, attempts: number, result: Ans
   const { encoded, ...answer } = result;
   const { warnings, relay } = encoded;
   if (result.kind === "buffered") finish(row, { status: 200, attempts, error: undefined, warnings });
-  return { ...answer, target, attempts, warnings, relay, decision: row.decision };
+  return { ...answer, target, attempts, warnings, relay, decision: row.decision, story: row.story };
 }
 
 function warningsOf(result: AttemptResult): string[] {
@@ -254,7 +268,7 @@ function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome
   finish(row, { status: error.status, attempts, error: last.error, warnings: [] });
   const waits = failures.map((failure) => failure.error.retryAfterMs).filter((ms) => ms !== undefined);
   const retryAfterMs = waits.length === 0 ? undefined : Math.min(...waits);
-  return { kind: "failed", error, retryAfterMs, decision: row.decision, attempts };
+  return { kind: "failed", error, retryAfterMs, decision: row.decision, attempts, story: row.story };
 }
 
 /** OpenRouter's names: what the provider said, and what the attempts before it ended with. */

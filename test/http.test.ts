@@ -255,3 +255,79 @@ async function everything({ url, post }: TestRouter, model: string): Promise<str
   const health = await fetch(`${url}/health`);
   return [await response.text(), JSON.stringify([...response.headers]), await health.text()].join("\n");
 }
+
+describe("how an answer came about, for those who ask with a header", () => {
+  interface Metadata {
+    requested: string;
+    strategy: string;
+    endpoints: {
+      total: number;
+      available: { provider: string; model: string; selected: boolean; excluded_by?: unknown[] }[];
+    };
+    attempts: { provider: string; model: string; status: number; error?: string }[];
+  }
+  const rules = `
+version: 1
+rules:
+  - name: two sources
+    model: house
+    pick: order
+    from: [openai/gpt-6-luna, anthropic/claude-haiku-5-5]
+    fallback: [google/gemini-3.8-flash]
+`;
+  const ask = { model: "house", messages: [{ role: "user", content: "Hi" }] };
+
+  test("is beside a buffered answer, in the last chunk of a stream and in an error, and nowhere unasked", async () => {
+    const { post, simulator } = await startTestRouter({ rules });
+    simulator.setScript(({ provider }) => (provider === "openai" ? { status: 500 } : undefined));
+    const headers = { "x-signalbox-metadata": "enabled" };
+    const buffered = (await (await post(ask, { headers })).json()) as { signalbox_metadata: Metadata };
+    expect(buffered.signalbox_metadata).toMatchObject({
+      requested: "house",
+      strategy: "order",
+      rule: "two sources",
+      attempt: 2,
+      endpoints: {
+        total: 3,
+        available: [
+          { provider: "openai", model: "gpt-6-luna", selected: false },
+          { provider: "anthropic", model: "claude-haiku-5-5", selected: true },
+          { provider: "google", model: "gemini-3.8-flash", selected: false },
+        ],
+      },
+      attempts: [
+        { provider: "openai", model: "gpt-6-luna", status: 500, error: "server" },
+        { provider: "anthropic", model: "claude-haiku-5-5", status: 200 },
+      ],
+    });
+    const text = await (
+      await post({ ...ask, stream: true }, { headers: { "x-openrouter-metadata": "enabled" } })
+    ).text();
+    const chunks = text.split("\n\n").filter((line) => line !== "");
+    expect(chunks.at(-1)).toBe("data: [DONE]");
+    const last = JSON.parse(chunks.at(-2)?.slice(6) ?? "") as { openrouter_metadata: Metadata; choices: unknown[] };
+    expect(last.openrouter_metadata.attempts).toHaveLength(2);
+    expect(last.choices).toEqual([]);
+    simulator.setScript(() => ({ status: 500 }));
+    const failed = (await (await post(ask, { headers })).json()) as {
+      error: { metadata: { signalbox_metadata: Metadata } };
+    };
+    expect(failed.error.metadata.signalbox_metadata.attempts.map(({ provider }) => provider)).toEqual([
+      "openai",
+      "anthropic",
+      "google",
+    ]);
+    simulator.setScript(undefined);
+    expect(await (await post(ask)).text()).not.toContain("_metadata");
+  });
+
+  test("leaves a relayed stream as it is but for the one chunk", async () => {
+    const { post } = await startTestRouter({ rules });
+    const body = { ...ask, model: "gpt-6-luna", stream: true };
+    const plain = await (await post(body)).text();
+    const told = await (await post(body, { headers: { "x-signalbox-metadata": "enabled" } })).text();
+    const withoutIds = (text: string) => text.replaceAll(/"(id|created|obfuscation)":("[^"]*"|\d+)/g, '"$1":0');
+    const chunks = withoutIds(told).split("\n\n");
+    expect(chunks.filter((chunk) => !chunk.includes("signalbox_metadata")).join("\n\n")).toBe(withoutIds(plain));
+  });
+});
