@@ -54,7 +54,13 @@ interface Told {
 }
 
 export type Outcome =
-  | (Told & { kind: "failed"; error: CallerError; retryAfterMs: number | undefined })
+  | (Told & {
+      kind: "failed";
+      error: CallerError;
+      retryAfterMs: number | undefined;
+      /** A retry by the caller's SDK would not help: the router has retried already, or its own account is at fault. */
+      isHopeless: boolean;
+    })
   | (Told & {
       kind: "buffered";
       target: Target;
@@ -95,7 +101,15 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   const row: RequestRow = { deps, input, snapshotId: snapshot.id, decision, story };
   if (planned.kind === "denied") {
     finish(row, { status: planned.error.status, attempts: 0, error: undefined, warnings: [] });
-    return { kind: "failed", error: planned.error, retryAfterMs: undefined, decision, attempts: 0, story };
+    return {
+      kind: "failed",
+      error: planned.error,
+      retryAfterMs: undefined,
+      isHopeless: false,
+      decision,
+      attempts: 0,
+      story,
+    };
   }
   try {
     return await tryCandidates(row, planned, snapshot.catalogVersion);
@@ -103,7 +117,7 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
     if (!(error instanceof LedgerUnavailable)) throw error;
     const message = "The router cannot record calls at the moment, so it makes none.";
     const caller = { status: 503, message, type: "server_error", code: "ledger_unavailable", param: null };
-    return { kind: "failed", error: caller, retryAfterMs: 5_000, decision, attempts: 0, story };
+    return { kind: "failed", error: caller, retryAfterMs: 5_000, isHopeless: false, decision, attempts: 0, story };
   }
 }
 
@@ -268,7 +282,8 @@ function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome
   finish(row, { status: error.status, attempts, error: last.error, warnings: [] });
   const waits = failures.map((failure) => failure.error.retryAfterMs).filter((ms) => ms !== undefined);
   const retryAfterMs = waits.length === 0 ? undefined : Math.min(...waits);
-  return { kind: "failed", error, retryAfterMs, decision: row.decision, attempts, story: row.story };
+  const isHopeless = attempts > 1 || last.error.kind === "auth" || last.error.kind === "quota";
+  return { kind: "failed", error, retryAfterMs, isHopeless, decision: row.decision, attempts, story: row.story };
 }
 
 /** OpenRouter's names: what the provider said, and what the attempts before it ended with. */

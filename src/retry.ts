@@ -103,15 +103,23 @@ export function backoffMs(onTarget: number, error: ProviderError, draw: number):
   return Math.max(jitter, error.retryAfterMs ?? 0);
 }
 
+/** Words by which clients know that a prompt is too long, whatever the provider calls it; LangChain reads the message only. */
+const TOO_LONG = /maximum context length|exceeds the context window|context_length_exceeded/i;
+
 /** The error as the caller may see it. */
 export function toCallerError(error: ProviderError): CallerError {
   const policy = POLICIES[error.kind];
   const isOurs = policy.message !== undefined;
   return {
     status: error.kind === "invalid_request" && error.status === 413 ? 413 : policy.status,
-    message: policy.message ?? error.message,
+    message: policy.message ?? messageOf(error),
     type: policy.type,
     code: (isOurs ? undefined : error.code) ?? policy.code,
     param: (isOurs ? undefined : error.param) ?? null,
   };
+}
+
+function messageOf({ kind, message }: ProviderError): string {
+  if (kind !== "context_length" || TOO_LONG.test(message)) return message;
+  return `The prompt is longer than this model's maximum context length. ${message}`;
 }

@@ -134,7 +134,19 @@ describe("what the caller hears", () => {
     expect(error.param).toBeNull();
   });
 
-  test.each(kinds.filter((kind) => kind !== "auth" && kind !== "quota"))("of %s is what the provider said", (kind) => {
+  test("of a prompt that is too long says so in the words clients look for, and only once", () => {
+    const { message } = toCallerError(
+      failed("context_length", { message: "prompt is too long: 9 tokens > 8 maximum" }),
+    );
+    expect(message).toBe(
+      "The prompt is longer than this model's maximum context length. prompt is too long: 9 tokens > 8 maximum",
+    );
+    const known = "This model's maximum context length is 8 tokens.";
+    expect(toCallerError(failed("context_length", { message: known })).message).toBe(known);
+  });
+
+  const OWN_WORDS = ["auth", "quota", "context_length"];
+  test.each(kinds.filter((kind) => !OWN_WORDS.includes(kind)))("of %s is what the provider said", (kind) => {
     expect(toCallerError(failed(kind, { ...said, status: 400 }))).toMatchObject({
       message: said.message,
       code: "invalid_api_key",

@@ -108,8 +108,8 @@ function failureHeaders(outcome: Extract<Outcome, { kind: "failed" }>): Record<s
     headers["retry-after"] = String(Math.ceil(outcome.retryAfterMs / 1000));
     headers["retry-after-ms"] = String(outcome.retryAfterMs);
   }
-  // The router has retried already; SDKs that retry on top of that would only multiply the load.
-  if (outcome.attempts > 1) headers["x-should-retry"] = "false";
+  // SDKs honour it; two layers of retries would only multiply the load.
+  if (outcome.isHopeless) headers["x-should-retry"] = "false";
   return headers;
 }
 

@@ -197,14 +197,6 @@ const FAILURES: Failing[] = [
   },
 ];
 
-/**
- * LangChain knows a prompt that is too long by OpenAI's words in the message ("maximum context length" or the code itself),
- * not by `code`, and the router hands on the words of Anthropic and Google, which have neither.
- */
-function notYet(client: ChatClient, { family }: Family, trouble: Trouble): boolean {
-  return client === langchain && family !== "OpenAI" && trouble === "too long";
-}
-
 async function failed(client: ChatClient, call: Promise<unknown>): Promise<Failure> {
   const error = await call.then(
     (answer) => expect.unreachable(`answered ${JSON.stringify(answer)}`),
@@ -223,8 +215,7 @@ describe.each(CLIENTS)("$name", (client) => {
     });
 
     for (const { trouble, script, question, ...failing } of FAILURES) {
-      const run = notYet(client, family, trouble) ? test.fails : test;
-      run(`raises its own error for: ${trouble}`, async () => {
+      test(`raises its own error for: ${trouble}`, async () => {
         const { baseURL, simulator } = shared();
         if (script !== undefined) simulator.setScript(() => script);
         const asked = { model: family.model, prompt: "Hello there", ...question?.(family) };

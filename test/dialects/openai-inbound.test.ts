@@ -277,6 +277,8 @@ const EXAMPLES: Example[] = [
     usage: used(300, 60),
   },
   {
+    // `content` is null until there is text: the AI SDK takes any other value for the start of a text part, and showed
+    // an empty one before the call of a model that thinks first.
     name: "reasoning, its signature whole and last, usage replaced on the way",
     events: [
       start,
@@ -290,7 +292,7 @@ const EXAMPLES: Example[] = [
       end,
     ],
     deltas: [
-      { role: "assistant", content: "" },
+      { role: "assistant", content: null },
       { reasoning_content: "Two plus " },
       { reasoning_content: "two." },
       { content: "4" },
@@ -311,7 +313,7 @@ const EXAMPLES: Example[] = [
       end,
     ],
     deltas: [
-      { role: "assistant", content: "" },
+      { role: "assistant", content: null },
       calls(0, called("toolu_C", "now")),
       calls(0, { function: { arguments: "{}" } }),
       detail("", "EqQBonly=="),

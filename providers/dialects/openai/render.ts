@@ -93,7 +93,9 @@ function openChoice(state: ChunkState, index: number, content: "" | null): { tex
 }
 
 function renderChoiceEvent(state: ChunkState, event: ChoiceEvent): string {
-  const { text, known } = openChoice(state, event.index, event.type === "tool_call_start" ? null : "");
+  // Clients that take any content for the start of a text (the AI SDK) must not see one before there is any.
+  const isText = event.type === "text_delta" || event.type === "refusal_delta" || event.type === "finish";
+  const { text, known } = openChoice(state, event.index, isText ? "" : null);
   return text + renderContent(state, known, event);
 }
 
