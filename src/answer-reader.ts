@@ -40,7 +40,8 @@ const CONTENT: ReadonlySet<ChatEvent["type"]> = new Set([
 
 /** Content: what a caller could show or act on. */
 export function isContent(event: ChatEvent): boolean {
-  return CONTENT.has(event.type);
+  // Images and sound come as members of the message.
+  return CONTENT.has(event.type) || (event.type === "extra" && event.at === "message");
 }
 
 /** Looks at every event once. */

@@ -1,6 +1,6 @@
 // One call of one target: encode, send, decode until the answer is certain to be one, and settle exactly once.
 import { strict as assert } from "node:assert";
-import { AnswerReader, isCommit, isContent, isTerminal, type Piece } from "./answer-reader.ts";
+import { AnswerReader, type Batch, batchOf, isContent, type Piece } from "./answer-reader.ts";
 import {
   type ChatEvent,
   type ChatRequest,
@@ -70,8 +70,11 @@ export type AttemptResult =
   | { kind: "refused"; error: ProviderError }
   | { kind: "failed"; error: ProviderError; call: Call }
   | { kind: "buffered"; encoded: Encoded; events: ChatEvent[]; body: string; bill: Bill }
-  /** `pieces` must be consumed or returned: its `finally` pays the bill. `bill` is complete with the last piece. */
-  | { kind: "stream"; encoded: Encoded; pieces: AsyncGenerator<Piece[], void, undefined>; bill(): Bill };
+  /** `batches` must be consumed or returned: its `finally` pays the bill. `bill` is complete with the last one. */
+  | { kind: "stream"; encoded: Encoded; batches: Batches; bill(): Bill };
+
+/** The answer as it comes; the last batch holds the terminal event. */
+export type Batches = AsyncGenerator<Batch, void, undefined>;
 
 /** A larger buffered answer is refused: 64 MiB holds the largest image answers. */
 const MAX_BODY_BYTES = 64 * 1024 ** 2;
@@ -133,9 +136,14 @@ async function exchange(
 ): Promise<AttemptResult> {
   const { request, target } = input;
   const wireStreams = request.stream || encoded.streams === true;
+  const credentials = await credentialsOf(target.provider);
+  if ("error" in credentials) {
+    row.wasSent = false;
+    return row.fail(credentials.error, call);
+  }
   const sent = await deps.upstream.send({
     url: target.provider.baseUrl + encoded.wire.path,
-    headers: headersFor(target.provider, encoded, wireStreams),
+    headers: { ...headersFor(target.provider, encoded, wireStreams), ...credentials.headers },
     body: encoded.wire.body,
     signal: input.signal,
     clocks: input.clocks,
@@ -159,8 +167,16 @@ function headersFor(provider: EnabledProvider, encoded: Encoded, stream: boolean
     "user-agent": "signalbox",
     ...provider.headers,
     ...encoded.wire.headers,
-    ...(provider.key === undefined ? {} : provider.authorize(provider.key.reveal())),
   };
+}
+
+async function credentialsOf(
+  provider: EnabledProvider,
+): Promise<{ headers: Record<string, string> } | { error: ProviderError }> {
+  if (provider.accessToken === undefined)
+    return { headers: provider.key === undefined ? {} : provider.authorize(provider.key.reveal()) };
+  const token = await provider.accessToken();
+  return "error" in token ? token : { headers: { authorization: `Bearer ${token.reveal()}` } };
 }
 
 async function readError(deps: AttemptDeps, target: Target, sent: Opened): Promise<ProviderError> {
@@ -185,19 +201,18 @@ async function readBuffered(row: AttemptRow, call: Call, encoded: Encoded, sent:
 async function collectStream(row: AttemptRow, call: Call, encoded: Encoded, sent: Opened): Promise<AttemptResult> {
   const reader = new AnswerReader(sent, call.target.provider.dialect.decoder(call));
   const events: ChatEvent[] = [];
-  for (let terminal: ChatEvent | undefined; terminal === undefined; ) {
-    const arrived = (await reader.read()).flatMap((piece) => piece.events);
-    row.observe(arrived);
-    for (const event of arrived) events.push(event);
-    terminal = arrived.find(isTerminal);
-    if (terminal?.type === "error") {
-      reader.close();
-      return row.fail(terminal.error, call);
+  for (;;) {
+    const { pieces, terminal } = await reader.read();
+    for (const piece of pieces) {
+      row.observe(piece.events);
+      for (const event of piece.events) events.push(event);
     }
+    if (terminal === undefined) continue;
+    reader.close();
+    if (terminal.type === "error") return row.fail(terminal.error, call);
+    row.settle("complete", undefined);
+    return { kind: "buffered", encoded, events, body: "", bill: row.bill() };
   }
-  reader.close();
-  row.settle("complete", undefined);
-  return { kind: "buffered", encoded, events, body: "", bill: row.bill() };
 }
 
 /** Holds the preamble back until the first content or finish: until then the attempt can fail without a trace. */
@@ -211,43 +226,34 @@ async function openStream(
   const reader = new AnswerReader(sent, call.target.provider.dialect.decoder(call));
   const held: Piece[] = [];
   for (;;) {
-    const pieces = (await reader.read()).filter((piece) => piece.events.length > 0);
-    held.push(...pieces);
-    const decisive = pieces.flatMap((piece) => piece.events).find((event) => isCommit(event) || isTerminal(event));
+    const { pieces, decisive } = await reader.read();
+    for (const piece of pieces) if (piece.events.length > 0) held.push(piece);
     if (decisive === undefined) continue;
-    if (decisive.type === "error") {
-      reader.close();
-      // What was already told (Anthropic's first event counts the prompt) is billed, whatever came of it.
-      for (const piece of held) row.observe(piece.events);
-      return row.fail(decisive.error, call);
-    }
-    break;
+    if (decisive.type !== "error") break;
+    reader.close();
+    // What was already told (Anthropic's first event counts the prompt) is billed, whatever came of it.
+    for (const piece of held) row.observe(piece.events);
+    return row.fail(decisive.error, call);
   }
-  const pieces = deliver(row, reader, held, input);
-  return { kind: "stream", encoded, pieces, bill: () => row.bill() };
+  return { kind: "stream", encoded, batches: deliver(row, reader, batchOf(held), input), bill: () => row.bill() };
 }
 
-async function* deliver(
-  row: AttemptRow,
-  reader: AnswerReader,
-  held: Piece[],
-  input: AttemptInput,
-): AsyncGenerator<Piece[], void, undefined> {
+async function* deliver(row: AttemptRow, reader: AnswerReader, first: Batch, input: AttemptInput): Batches {
   const end = (reason: EndReason, error: ProviderError | undefined) => {
     row.settle(reason, error);
     input.onStreamEnd(error);
   };
   try {
-    for (let pieces = held; ; pieces = await reader.read()) {
-      for (const piece of pieces) row.observe(piece.events);
-      const terminal = pieces.flatMap((piece) => piece.events).find(isTerminal);
+    for (let batch = first; ; batch = await reader.read()) {
+      for (const piece of batch.pieces) row.observe(piece.events);
+      const { terminal } = batch;
       // Settled before the last bytes go out: an answer the caller has whole is in the ledger, whatever happens next.
       if (terminal?.type === "end") end("complete", undefined);
       if (terminal?.type === "continue") row.settle("complete", undefined);
       if (terminal?.type === "error") {
         end(terminal.error.kind === "cancelled" ? "cancelled" : "truncated", terminal.error);
       }
-      yield pieces;
+      yield batch;
       if (terminal !== undefined) return;
     }
   } finally {

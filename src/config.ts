@@ -3,7 +3,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
 import { nearest } from "./nearest.ts";
-import { microUsd, sizeBytes, tokenCount } from "./units.ts";
+import { discounted } from "./pricing.ts";
+import { microUsd, percentage, sizeBytes, tokenCount } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 
 export type Environment = Record<string, string | undefined>;
@@ -62,6 +63,7 @@ const PROVIDER = z.strictObject({
   base_url: z.string().optional(),
   dialect: z.string().optional(),
   models: z.array(MODEL).optional(),
+  discount: percentage.optional(),
   regions: z.array(z.string().min(1)).optional(),
   data_policy: z.enum(["no_training", "no_retention"]).optional(),
 });
@@ -263,25 +265,29 @@ function enable(
   const ownUrl = fill("base_url") ?? firstSet(inputs.env, provider.baseUrlEnv);
   if (errors.length > errorsBefore) return undefined;
   const needsKey = provider.enabledBy === "key";
-  if ((needsKey ? key : ownUrl) === undefined) {
-    const names = (needsKey ? provider.keyEnv : provider.baseUrlEnv).join(" or ") || "base_url";
+  const file = key === undefined ? firstSet(inputs.env, provider.credentials?.fileEnv ?? []) : undefined;
+  if ((needsKey ? (key ?? file) : ownUrl) === undefined) {
+    const keyNames = [...provider.keyEnv, ...(provider.credentials?.fileEnv ?? [])];
+    const names = (needsKey ? keyNames : provider.baseUrlEnv).join(" or ") || "base_url";
     if (settings?.enabled !== true) return `set ${names}`;
     const message = `providers.${provider.id}: enabled, but it has no ${needsKey ? "key" : "address"} (${names}).`;
     errors.push(read.at(["providers", provider.id], message));
     return undefined;
   }
-  const address = addressOf(provider, ownUrl, inputs.env);
+  const address =
+    file === undefined ? addressOf(provider, ownUrl, inputs.env) : addressWithFile(provider, ownUrl, inputs.env);
   if ("lack" in address) {
     // A stray key variable must not keep the router from starting; a provider that was configured by hand must.
     if (settings === undefined) return address.lack;
     errors.push(read.at(["providers", provider.id, "base_url"], `providers.${provider.id}: ${address.lack}.`));
     return undefined;
   }
-  const models = withOwnModels(inputs.catalog(provider.catalog ?? provider.id), settings?.models);
+  const models = withOwnModels(inputs.catalog(provider.catalog ?? provider.id), settings);
   return {
     ...provider,
     baseUrl: address.url,
     key: key === undefined ? undefined : new Secret(key),
+    ...(file === undefined ? {} : { credentialsFile: file }),
     models,
     ...(settings?.regions === undefined ? {} : { regions: settings.regions }),
     ...(settings?.data_policy === undefined ? {} : { dataPolicy: settings.data_policy }),
@@ -331,6 +337,16 @@ function addressOf(
   return { url: url.href.replace(/\/+$/, "") };
 }
 
+/** Credentials from a file have an address of their own, unless the operator gave one. */
+function addressWithFile(
+  provider: Provider,
+  ownUrl: string | undefined,
+  env: Environment,
+): { url: string } | { lack: string } {
+  if (ownUrl !== undefined || provider.credentials === undefined) return addressOf(provider, ownUrl, env);
+  return provider.credentials.baseUrl((name) => firstSet(env, [name]));
+}
+
 /** The address is not quoted: it may hold a password. */
 function problemOf(url: URL | null): string | undefined {
   if (url === null) return "is not a URL";
@@ -340,9 +356,15 @@ function problemOf(url: URL | null): string | undefined {
   return url.search !== "" || url.hash !== "" ? 'must not have a query or a fragment ("?" or "#")' : undefined;
 }
 
-function withOwnModels(catalogue: ReadonlyMap<string, ModelEntry>, own: ProviderSettings["models"]) {
-  if (own === undefined) return catalogue;
+/** The catalogue's models at the operator's prices: a discount on all of them, then models and prices of one's own. */
+function withOwnModels(catalogue: ReadonlyMap<string, ModelEntry>, settings: ProviderSettings | undefined) {
   const models = new Map(catalogue);
+  const { discount = 0, models: own = [] } = settings ?? {};
+  for (const [id, entry] of discount > 0 ? catalogue : []) {
+    if (entry.rates === undefined) continue;
+    const priceSource = `${entry.priceSource ?? "catalogue"} less ${Math.round(discount * 1e6) / 1e4} %`;
+    models.set(id, { ...entry, rates: discounted(entry.rates, discount), priceSource });
+  }
   for (const { id, context, max_output, price } of own) {
     const entry: ModelEntry = { ...models.get(id), id };
     if (context !== undefined) entry.contextTokens = context;

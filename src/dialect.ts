@@ -208,6 +208,15 @@ export class Secret {
   }
 }
 
+/** Another way in than a key: calls carry access tokens, made with a file that the operator points at. */
+export interface FileCredentials {
+  kind: "google-service-account";
+  /** Environment variables that may hold the path, first set wins. A key, where one is set, goes first. */
+  fileEnv: string[];
+  /** The address that goes with them. `variable` reads the environment. */
+  baseUrl(variable: (name: string) => string | undefined): { url: string } | { lack: string };
+}
+
 /** An identity that answers requests; one small file each in providers/. */
 export interface Provider {
   id: string;
@@ -222,6 +231,7 @@ export interface Provider {
   keyEnv: string[];
   /** What turns the provider on: its key, or (local servers) its URL. */
   enabledBy: "key" | "url";
+  credentials?: FileCredentials;
   dialect: Outbound;
   /** Credential headers for a key. */
   authorize(key: string): Record<string, string>;
@@ -237,6 +247,10 @@ export interface Provider {
 export interface EnabledProvider extends Provider {
   baseUrl: string;
   key: Secret | undefined;
+  /** Path of the file of `credentials`, when they stand in for a key. */
+  credentialsFile?: string;
+  /** A bearer token for the next call, fetched when needed. Goes before `key`. */
+  accessToken?(): Promise<Secret | { error: ProviderError }>;
   /** By model id. */
   models: ReadonlyMap<string, ModelEntry>;
   /** Where its machines are, and what it does with prompts, as far as the operator said so. */

@@ -62,6 +62,28 @@ function halfEven(pico: bigint): bigint {
   return nano;
 }
 
+/** Every price less a share of it, rounded half-even to whole micro-dollars per million tokens. */
+export function discounted(rates: Rates, share: number): Rates {
+  const { tiers, ...card } = rates;
+  if (tiers === undefined) return lower(card, share);
+  return { ...lower(card, share), tiers: tiers.map((tier) => ({ ...tier, rates: lower(tier.rates, share) })) };
+}
+
+function lower(card: RateCard, share: number): RateCard {
+  const lowered = { ...card };
+  for (const [name, price] of Object.entries(card)) lowered[name as keyof RateCard] = reduce(price, share);
+  return lowered;
+}
+
+/** In millionths of the share, so that nothing is a fraction before the one rounding. */
+function reduce(price: number, share: number): number {
+  const kept = BigInt(1_000_000 - Math.round(share * 1_000_000));
+  const exact = BigInt(price) * kept;
+  const whole = exact / 1_000_000n;
+  const rest = exact % 1_000_000n;
+  return Number(rest > 500_000n || (rest === 500_000n && whole % 2n === 1n) ? whole + 1n : whole);
+}
+
 /** Nanodollars as a decimal string of dollars without trailing zeros: `0.000123456`. Exact. */
 export function formatUsd(nanoUsd: number): string {
   const text = Math.abs(nanoUsd).toString().padStart(10, "0");

@@ -20,6 +20,14 @@ export const microUsd = z.union([z.string(), z.number()]).transform((value, cont
   return z.NEVER;
 });
 
+/** `15%` as a share between 0 and 1. */
+export const percentage = z.string().transform((value, context) => {
+  const match = /^(\d{1,3}(?:\.\d{1,4})?)\s*%$/.exec(value);
+  if (match !== null && Number(match[1]) <= 100) return Number(match[1]) / 100;
+  context.addIssue({ code: "custom", message: "expected a percentage such as 15%" });
+  return z.NEVER;
+});
+
 /** `$0.02` as integer nanodollars. Nine decimals at the most, so nothing is rounded. */
 export const nanoUsd = z.union([z.string(), z.number()]).transform((value, context) => {
   const match = /^\$?(\d{1,6})(?:\.(\d{1,9}))?$/.exec(String(value));

@@ -129,7 +129,7 @@ describe("a mistake in the file is shown with its place and what would be accept
       "providers:\n  openai: { apikey: x }\n",
       [
         'signalbox.yaml:2:13  providers.openai: unknown key "apikey". Did you mean "api_key"? ' +
-          "Accepted: enabled, api_key, base_url, dialect, models.",
+          "Accepted: enabled, api_key, base_url, dialect, models, discount, regions, data_policy.",
       ],
     ],
     [
@@ -439,6 +439,21 @@ describe("a router that others can reach needs a key", () => {
     const env = { SIGNALBOX_HOST: "0.0.0.0", SIGNALBOX_API_KEY: "" };
     expect(mistakes({ env })).toEqual([refused("SIGNALBOX_HOST:1:1", "0.0.0.0")]);
   });
+});
+
+test("a discount lowers a provider's prices and says so where the price comes from", () => {
+  const yaml = "providers: { openai: { discount: 25%, regions: [eu], data_policy: no_retention } }";
+  const openai = config({ yaml, env: { OPENAI_API_KEY: "k" } }).providers.get("openai");
+  const list = config({ env: { OPENAI_API_KEY: "k" } }).providers.get("openai");
+  expect(openai).toMatchObject({ regions: ["eu"], dataPolicy: "no_retention" });
+  const priced = [...(list?.models.values() ?? [])].filter(({ rates }) => rates !== undefined);
+  expect(priced).not.toEqual([]);
+  for (const { id, rates } of priced) {
+    const entry = openai?.models.get(id);
+    expect(entry?.rates?.input).toBe(Math.round((rates?.input ?? 0) * 0.75));
+    expect(entry?.priceSource).toMatch(/less 25 %$/);
+  }
+  expect(mistakes({ yaml: "providers: { openai: { discount: 0.25 } }" })[0]).toContain("expected");
 });
 
 describe("secrets are never printed", () => {

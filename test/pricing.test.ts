@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { RateCard, Rates, Usage } from "../src/chat.ts";
-import { costNanoUsd, formatUsd } from "../src/pricing.ts";
+import { costNanoUsd, discounted, formatUsd } from "../src/pricing.ts";
 
 // $3 and $15 per million tokens, cache reads at $0.30, writes at $3.75 and $6: micro-dollars per million tokens.
 const card: RateCard = {
@@ -190,4 +190,21 @@ describe("dollars are written exactly", () => {
       }),
     );
   });
+});
+
+test("a discount takes its share off every price and tier, rounded half-even once, and leaves the list as it is", () => {
+  const rates = {
+    input: 1_250_001,
+    output: 10_000_000,
+    cacheRead: 125,
+    tiers: [{ aboveInputTokens: 200_000, rates: { input: 2_500_000, output: 15_000_000 } }],
+  };
+  expect(discounted(rates, 0.5)).toEqual({
+    input: 625_000,
+    output: 5_000_000,
+    cacheRead: 62,
+    tiers: [{ aboveInputTokens: 200_000, rates: { input: 1_250_000, output: 7_500_000 } }],
+  });
+  expect(discounted(rates, 0.125)).toMatchObject({ output: 8_750_000 });
+  expect(rates.input).toBe(1_250_001);
 });

@@ -24,7 +24,7 @@ const PROVIDERS = [
 ];
 const prompt = "Hello there";
 
-describe.each(PROVIDERS)("the AI SDK with $name", ({ name, connect }) => {
+describe.each(PROVIDERS)("the AI SDK with $name", ({ connect }) => {
   describe.each(FAMILIES)("in front of a model of $family", (family) => {
     const shared = shareRouter();
     const start = () => ({ ...shared(), model: connect(shared().baseURL, family.model) });

@@ -5,6 +5,7 @@ import { HttpResponse, http } from "msw";
 import { setupServer } from "msw/node";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { googleGenerate } from "../../providers/dialects/google-generate.ts";
+import { vertex } from "../../providers/vertex.ts";
 import type { ChatBody, JsonObject } from "../../src/chat.ts";
 import { callOf } from "../dialects/google-harness.ts";
 
@@ -333,6 +334,83 @@ const calls: SameCall[] = [
     },
   },
 ];
+
+calls.push(
+  {
+    name: "Google's search beside a function",
+    ours: {
+      model: "gemini-3.8-flash",
+      messages: [ask],
+      tools: [{ type: "google_search" }, { type: "function", function: { name: "f" } }],
+    },
+    genai: {
+      model: "gemini-3.8-flash",
+      contents: "Hi.",
+      config: {
+        tools: [{ functionDeclarations: [{ name: "f" }] }, { googleSearch: {} }],
+        toolConfig: {
+          functionCallingConfig: { mode: FunctionCallingConfigMode.VALIDATED },
+          includeServerSideToolInvocations: true,
+        },
+      },
+    },
+  },
+  {
+    name: "pictures as output",
+    ours: { model: "gemini-3-pro-image-preview", messages: [ask], modalities: ["text", "image"] },
+    genai: {
+      model: "gemini-3-pro-image-preview",
+      contents: "Hi.",
+      config: { responseModalities: ["TEXT", "IMAGE"] },
+    },
+  },
+  {
+    name: "speech as output",
+    ours: {
+      model: "gemini-3.5-flash-tts",
+      messages: [ask],
+      modalities: ["audio"],
+      audio: { voice: "Kore", format: "pcm16" },
+    },
+    genai: {
+      model: "gemini-3.5-flash-tts",
+      contents: "Hi.",
+      config: {
+        responseModalities: ["AUDIO"],
+        speechConfig: { voiceConfig: { prebuiltVoiceConfig: { voiceName: "Kore" } } },
+      },
+    },
+  },
+);
+
+test("@google/genai calls Google Cloud in express mode at the same address, with the same header", async () => {
+  const seen: (Captured & { key: string | null })[] = [];
+  server.use(
+    http.post("https://aiplatform.googleapis.com/*", async ({ request }) => {
+      const key = request.headers.get("x-goog-api-key");
+      seen.push({ ...normalised({ path: request.url, body: (await request.json()) as JsonObject }), key });
+      return HttpResponse.json(answer);
+    }),
+  );
+  const cloud = new GoogleGenAI({ apiKey: "test-key", vertexai: true, httpOptions: { apiVersion: "v1" } });
+  const tools = [{ functionDeclarations: [{ name: "f" }] }];
+  await cloud.models.generateContent({
+    model: "gemini-2.5-flash",
+    contents: "Hi.",
+    config: { tools, labels: { a: "b" } },
+  });
+  const body: ChatBody = {
+    model: "gemini-2.5-flash",
+    messages: [ask],
+    tools: [{ type: "function", function: { name: "f" } }],
+    google: { labels: { a: "b" } },
+  };
+  const encoded = vertex.dialect.encode(callOf(body, { provider: vertex }));
+  if (encoded.kind === "refusal") throw new Error(encoded.error.message);
+  const path = `${vertex.baseUrl}${encoded.wire.path}`;
+  const key = vertex.authorize("test-key")["x-goog-api-key"] ?? null;
+  expect(seen).toEqual([{ path, key, body: JSON.parse(encoded.wire.body) }]);
+});
 
 describe("@google/genai writes the same request", () => {
   test.each(calls)("$name", async (call) => {

@@ -31,7 +31,9 @@ const whole = chunk([{ text: "whole" }], { finishReason: "STOP" });
 
 describe("the end of a stream", () => {
   test("nothing at all is a truncated answer", () => {
-    expect(stream([])).toMatchObject([{ type: "error", error: { kind: "truncated", code: "upstream_stream_truncated" } }]);
+    expect(stream([])).toMatchObject([
+      { type: "error", error: { kind: "truncated", code: "upstream_stream_truncated" } },
+    ]);
   });
 
   test("an error after a finish reason is an error: old models finish in every chunk", () => {
@@ -96,7 +98,9 @@ describe("how an answer ends", () => {
     ["MALFORMED_RESPONSE", [{ text: "a" }], "malformed_response"],
     [undefined, [{ text: "a" }], "stop"],
     [undefined, [], "empty_response"],
-    ["STOP", [{ inlineData: { mimeType: "image/png", data: "AA" } }], "unsupported_output"],
+    ["STOP", [{ inlineData: { mimeType: "image/png", data: "AA" } }], "stop"],
+    ["IMAGE_OTHER", [{ inlineData: { mimeType: "image/png", data: "AA" } }], "stop"],
+    ["IMAGE_OTHER", [{ inlineData: { mimeType: "image/png", data: "AA" }, thought: true }], "no_output"],
   ];
 
   test.each(reasons)("%s with %j ends as %s", (finishReason, parts, expected) => {

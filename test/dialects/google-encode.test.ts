@@ -166,7 +166,10 @@ describe("refusals", () => {
         kind: "unsupported",
       },
     ],
-    ["pictures as output", { modalities: ["image", "text"] }, { param: "modalities", kind: "unsupported" }],
+    ["speech of a model that does not speak", { modalities: ["text", "audio"] }, { param: "modalities" }],
+    ["a voice for a model that does not speak", { audio: { voice: "Kore" } }, { param: "audio", kind: "unsupported" }],
+    ["an unknown modality", { modalities: ["smell"] }, { param: "modalities", kind: "invalid_request" }],
+    ["more alternatives than there are", { logprobs: true, top_logprobs: 21 }, { param: "top_logprobs" }],
     ["a forced call without tools", { tool_choice: "required" }, { param: "tool_choice" }],
     [
       "a forced call of an unknown function",

@@ -2,24 +2,34 @@
 
 import { googleGenerate } from "../../providers/dialects/google-generate.ts";
 import { google } from "../../providers/google.ts";
-import { type ChatAnswer, type ChatBody, type ChatEvent, fold, type JsonObject } from "../../src/chat.ts";
-import type { Call, Encoded, ModelEntry, Refusal } from "../../src/dialect.ts";
+import {
+  type ChatAnswer,
+  type ChatBody,
+  type ChatEvent,
+  fold,
+  type JsonObject,
+  type UrlCitation,
+} from "../../src/chat.ts";
+import type { Call, Encoded, ModelEntry, Outbound, Provider, Refusal } from "../../src/dialect.ts";
 import { SseParser } from "../../src/sse.ts";
 
-export interface CallOptions {
+export interface CallOptions extends Pick<Call, "repairs" | "recall" | "downloads" | "continuation"> {
   stream?: boolean;
   strict?: boolean;
   entry?: ModelEntry | undefined;
   nowMs?: number;
+  provider?: Provider;
 }
 
 /** A call whose ids count up (`call_000…1`), so that two decodings of the same answer are equal. */
-export function callOf(body: ChatBody, { stream = false, strict = false, entry, nowMs = 0 }: CallOptions = {}): Call {
+export function callOf(body: ChatBody, options: CallOptions = {}): Call {
+  const { stream = false, strict = false, entry, nowMs = 0, provider = google, ...more } = options;
   let ids = 0;
   return {
+    ...more,
     request: { dialect: "openai-chat", body, stream, includeUsage: true, includeCost: false, strict },
     target: {
-      provider: { ...google, baseUrl: google.baseUrl ?? "", key: undefined, models: new Map() },
+      provider: { ...provider, baseUrl: provider.baseUrl ?? "", key: undefined, models: new Map() },
       model: body.model,
       entry,
     },
@@ -32,7 +42,7 @@ export function callOf(body: ChatBody, { stream = false, strict = false, entry, 
 }
 
 export function encodeBody(body: ChatBody, options: CallOptions = {}): Encoded | Refusal {
-  return googleGenerate.encode(callOf(body, options));
+  return (options.provider ?? google).dialect.encode(callOf(body, options));
 }
 
 /** The JSON that goes over the wire; a refusal fails the test. */
@@ -45,9 +55,9 @@ export function wireBody(body: ChatBody, options: CallOptions = {}): JsonObject 
 const FRAME_BYTES_MAX = 1_000_000;
 
 /** Decodes a stream that arrives in the given chunks. */
-export function decodeChunks(chunks: Uint8Array[], call: Call): ChatEvent[] {
+export function decodeChunks(chunks: Uint8Array[], call: Call, dialect: Outbound = googleGenerate): ChatEvent[] {
   const parser = new SseParser(FRAME_BYTES_MAX);
-  const decoder = googleGenerate.decoder(call);
+  const decoder = dialect.decoder(call);
   const events = chunks.flatMap((chunk) => parser.push(chunk)).flatMap((frame) => decoder.push(frame));
   const { frames, rest } = parser.end();
   return [...events, ...frames.flatMap((frame) => decoder.push(frame)), ...decoder.end(rest)];
@@ -84,8 +94,14 @@ function toOpenAiChoice(choice: ChatAnswer["choices"][number]): JsonObject {
     content: choice.text === "" && hasNone ? null : choice.text,
     ...(choice.reasoning !== "" && { reasoning_content: choice.reasoning }),
     ...(calls.length > 0 && { tool_calls: calls }),
+    ...(choice.annotations.length > 0 && { annotations: choice.annotations.map(toOpenAiCitation) }),
+    ...choice.messageExtra,
   };
-  return { index: choice.index, message, finish_reason: choice.finishReason };
+  return { index: choice.index, message, ...choice.extra, finish_reason: choice.finishReason };
+}
+
+function toOpenAiCitation({ url, title, startIndex, endIndex }: UrlCitation): JsonObject {
+  return { type: "url_citation", url_citation: { start_index: startIndex, end_index: endIndex, title, url } };
 }
 
 function toOpenAiUsage(usage: NonNullable<ChatAnswer["usage"]>): JsonObject {
@@ -96,5 +112,23 @@ function toOpenAiUsage(usage: NonNullable<ChatAnswer["usage"]>): JsonObject {
     total_tokens: inputTokens + outputTokens,
     prompt_tokens_details: { cached_tokens: usage.cacheReadTokens, audio_tokens: usage.audioInputTokens ?? 0 },
     completion_tokens_details: { reasoning_tokens: usage.reasoningTokens, audio_tokens: usage.audioOutputTokens ?? 0 },
+  };
+}
+
+/** A store as the router keeps it: filled by answers, asked by requests. */
+export interface Memory {
+  recall(key: string): JsonObject | undefined;
+  observe(events: ChatEvent[]): void;
+  keys(): string[];
+}
+
+export function memory(): Memory {
+  const kept = new Map<string, JsonObject>();
+  return {
+    recall: (key) => kept.get(key),
+    observe(events) {
+      for (const event of events) if (event.type === "remember") kept.set(event.key, event.value);
+    },
+    keys: () => [...kept.keys()],
   };
 }

@@ -2,13 +2,10 @@
 import type { Content, FunctionCall, FunctionResponse, FunctionResponsePart, Part } from "@google/genai";
 import type { ChatMessage, JsonObject } from "../../../src/chat.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
-import { type PartContext, toPart } from "./media.ts";
-import type { FunctionNames } from "./names.ts";
+import type { Translation } from "./context.ts";
+import { toPart } from "./media.ts";
+import { recalledSignature } from "./memory.ts";
 import { callSignature } from "./signatures.ts";
-
-export interface CallContext extends PartContext {
-  names: FunctionNames;
-}
 
 /** A call an assistant message made, in either of OpenAI's two generations. */
 export interface PastCall {
@@ -18,36 +15,37 @@ export interface PastCall {
   part: Part;
 }
 
-export function pastCalls(message: ChatMessage, context: CallContext): PastCall[] {
+export function pastCalls(message: ChatMessage, context: Translation): PastCall[] {
   const calls = objectsIn(message.tool_calls);
   const legacy = calls.length === 0 && isObject(message.function_call) ? [{ function: message.function_call }] : [];
   return [...calls, ...legacy].map((call) => toPastCall(call, message, context));
 }
 
-function toPastCall(call: JsonObject, message: ChatMessage, context: CallContext): PastCall {
+function toPastCall(call: JsonObject, message: ChatMessage, context: Translation): PastCall {
   const custom = isObject(call.custom) ? call.custom : undefined;
   const described = custom ?? (isObject(call.function) ? call.function : {});
   const id = firstText(call.id);
   const name = firstText(described.name);
   const args = custom === undefined ? toArgs(described.arguments, context) : { input: custom.input };
   const functionCall: FunctionCall = { ...idFor(id, context), name: context.names.toWire(name), args };
-  const signature = callSignature(call, message, id);
+  const signature =
+    callSignature(call, message, id) ?? recalledSignature({ id, name, args: described.arguments }, context);
   return { id, name, part: signature === undefined ? { functionCall } : { functionCall, thoughtSignature: signature } };
 }
 
-function idFor(id: string, { gates }: CallContext): { id?: string } {
+export function idFor(id: string, { gates }: Pick<Translation, "gates">): { id?: string } {
   return gates.functionIds && id !== "" ? { id } : {};
 }
 
 /** Arguments must be an object upstream, whatever a model once wrote. */
-function toArgs(text: unknown, { report }: CallContext): JsonObject {
+function toArgs(text: unknown, { report }: Translation): JsonObject {
   if (isObject(text)) return text;
   if (text === undefined || text === null) return {};
   const raw = typeof text === "string" ? text : JSON.stringify(text);
   if (raw.trim() === "" || raw.trim() === "null") return {};
   const parsed = parseJson(raw);
   if (isObject(parsed)) return parsed;
-  report.repaired("tool_arguments");
+  report.note("repaired", "tool_arguments");
   return { _raw_arguments: raw };
 }
 
@@ -62,7 +60,7 @@ interface Result {
  * number of function call parts" is the 400 otherwise (cloudwego/eino-ext#571). `results` are the tool messages that
  * follow; the first of them is messages[`index`].
  */
-export function toResults(calls: PastCall[], results: ChatMessage[], index: number, context: CallContext): Content[] {
+export function toResults(calls: PastCall[], results: ChatMessage[], index: number, context: Translation): Content[] {
   const open: Result[] = results.map((message, i) => ({ message, at: `messages[${index + i}]` }));
   const responses: Part[] = [];
   const media: Part[] = [];
@@ -77,16 +75,16 @@ export function toResults(calls: PastCall[], results: ChatMessage[], index: numb
     const message =
       "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. " +
       `The following tool_call_ids did not have response messages: ${missing.join(", ")}`;
-    context.report.invalid("messages", "invalid_value", message);
+    context.report.refuse("invalid_value", "messages", message);
   }
   for (const { at } of open) refuseOrphan(at, context);
   const contents: Content[] = responses.length === 0 ? [] : [{ role: "user", parts: responses }];
   return media.length === 0 ? contents : [...contents, { role: "user", parts: media }];
 }
 
-export function refuseOrphan(at: string, { report }: PartContext): void {
+export function refuseOrphan(at: string, { report }: Translation): void {
   const message = "Messages with role 'tool' must be a response to a preceding message with 'tool_calls'.";
-  report.invalid(at, "invalid_value", message);
+  report.refuse("invalid_value", at, message);
 }
 
 function answers(message: ChatMessage, call: PastCall): boolean {
@@ -94,7 +92,7 @@ function answers(message: ChatMessage, call: PastCall): boolean {
   return isLegacy ? message.name === call.name : firstText(message.tool_call_id) === call.id;
 }
 
-function toResponse(call: PastCall, { message, at }: Result, media: Part[], context: CallContext): Part {
+function toResponse(call: PastCall, { message, at }: Result, media: Part[], context: Translation): Part {
   const texts: string[] = [];
   const attached: Part[] = [];
   if (typeof message.content === "string") texts.push(message.content);

@@ -1,10 +1,12 @@
 // Messages as Gemini's `systemInstruction` and `contents`.
 import type { Content, Part } from "@google/genai";
-import type { ChatBody, ChatMessage, ContentPart } from "../../../src/chat.ts";
+import type { ChatMessage, ContentPart } from "../../../src/chat.ts";
 import { firstText } from "../../../src/json.ts";
-import { type CallContext, pastCalls, refuseOrphan, toResults } from "./calls.ts";
-import { toPart } from "./media.ts";
-import { signCurrentTurn, signedText } from "./signatures.ts";
+import { pastCalls, refuseOrphan, toResults } from "./calls.ts";
+import type { Translation } from "./context.ts";
+import { pastImages, toPart } from "./media.ts";
+import { replayedParts } from "./replay.ts";
+import { currentTurn, signedText, signSteps } from "./signatures.ts";
 
 export interface Prompt {
   /** Without a role: only `contents` have one. */
@@ -13,34 +15,41 @@ export interface Prompt {
 }
 
 /** `instructions` are put after the caller's own system messages. */
-export function toPrompt(body: ChatBody, instructions: string[], context: CallContext): Prompt {
+export function toPrompt(instructions: string[], context: Translation): Prompt {
   const system: string[] = [];
   const contents: Content[] = [];
-  const { messages } = body;
+  const { messages } = context.body;
   for (let i = 0; i < messages.length; i += 1) {
     const message = messages[i]!;
     const at = `messages[${i}]`;
     // Gemini knows nobody by name; only results are looked up by it.
-    if (message.name != null && message.role !== "function") context.report.dropped(`${at}.name`);
-    if (message.audio != null) context.report.dropped(`${at}.audio`);
+    if (message.name != null && message.role !== "function") context.report.note("dropped", `${at}.name`);
+    if (message.audio != null) context.report.note("dropped", `${at}.audio`);
     // System messages are hoisted wherever they stand: Gemini has no place for them inside the conversation.
     if (message.role === "system" || message.role === "developer") system.push(...systemTexts(message, at, context));
     else if (message.role === "user") append(contents, "user", userParts(message, at, context));
     else if (message.role === "assistant") i += appendAssistant(contents, messages, i, context);
     else if (message.role === "tool" || message.role === "function") refuseOrphan(at, context);
-    else context.report.invalid(`${at}.role`, "invalid_value", `Invalid value: '${message.role}'.`);
+    else context.report.refuse("invalid_value", `${at}.role`, `Invalid value: '${message.role}'.`);
   }
   system.push(...instructions);
-  if (context.gates.signatureEnforced) signCurrentTurn(contents);
+  if (context.repairs.signAll) signSteps(contents);
+  else if (context.gates.signatureEnforced) signSteps(currentTurn(contents));
   refuseTrailingModelTurn(contents, context);
   return withSystem(system, contents, context);
 }
 
 /** Appends an assistant message with the results that follow it; the answer is how many messages those were. */
-function appendAssistant(contents: Content[], messages: ChatMessage[], i: number, context: CallContext): number {
+function appendAssistant(contents: Content[], messages: ChatMessage[], i: number, context: Translation): number {
   const message = messages[i]!;
   const calls = pastCalls(message, context);
-  append(contents, "model", [...assistantText(message, `messages[${i}]`, context), ...calls.map(({ part }) => part)]);
+  const at = `messages[${i}]`;
+  const parts = replayedParts(message, calls, context) ?? [
+    ...assistantText(message, at, context),
+    ...pastImages(message, at, context),
+    ...calls.map(({ part }) => part),
+  ];
+  append(contents, "model", parts);
   let end = i + 1;
   while (messages[end]?.role === "tool" || messages[end]?.role === "function") end += 1;
   const results = messages.slice(i + 1, end);
@@ -49,7 +58,7 @@ function appendAssistant(contents: Content[], messages: ChatMessage[], i: number
   return results.length;
 }
 
-function assistantText(message: ChatMessage, at: string, context: CallContext): Part[] {
+function assistantText(message: ChatMessage, at: string, context: Translation): Part[] {
   const { content, refusal } = message;
   if (Array.isArray(content)) {
     const texts = content.filter((part) => part.type === "text" || part.type === "refusal");
@@ -59,21 +68,21 @@ function assistantText(message: ChatMessage, at: string, context: CallContext): 
   return signedText(content || refusal || "", message);
 }
 
-function userParts(message: ChatMessage, at: string, context: CallContext): Part[] {
+function userParts(message: ChatMessage, at: string, context: Translation): Part[] {
   if (typeof message.content === "string") return message.content === "" ? [] : [{ text: message.content }];
   return toParts(message.content ?? [], at, context);
 }
 
-function toParts(content: ContentPart[], at: string, context: CallContext): Part[] {
+function toParts(content: ContentPart[], at: string, context: Translation): Part[] {
   return content.map((part, i) => toPart(part, `${at}.content[${i}]`, context)).filter((part) => part !== undefined);
 }
 
-function systemTexts(message: ChatMessage, at: string, { report }: CallContext): string[] {
+function systemTexts(message: ChatMessage, at: string, { report }: Translation): string[] {
   const { content } = message;
   if (typeof content === "string") return content === "" ? [] : [content];
   return (content ?? []).flatMap((part, i) => {
     if (part.type === "text") return part.text || [];
-    report.unsupported(`${at}.content[${i}]`, "unsupported_value", "System messages can only hold text.");
+    report.refuse("unsupported_value", `${at}.content[${i}]`, "System messages can only hold text.");
     return [];
   });
 }
@@ -88,16 +97,16 @@ function append(contents: Content[], role: "user" | "model", parts: Part[]): voi
   else contents.push({ role, parts });
 }
 
-function refuseTrailingModelTurn(contents: Content[], { gates, report }: CallContext): void {
+function refuseTrailingModelTurn(contents: Content[], { gates, report }: Translation): void {
   if (gates.trailingModelTurn || contents.at(-1)?.role !== "model") return;
   const message = "This model cannot continue a message that the assistant began: end with a user or tool message.";
-  report.unsupported("messages", "unsupported_value", message);
+  report.refuse("unsupported_value", "messages", message);
 }
 
-function withSystem(system: string[], contents: Content[], { gates, report }: CallContext): Prompt {
+function withSystem(system: string[], contents: Content[], { gates, report }: Translation): Prompt {
   if (contents.length === 0) {
-    if (system.length === 0) report.invalid("messages", "invalid_value", "The messages hold no content.");
-    else report.repaired("system_only");
+    if (system.length === 0) report.refuse("invalid_value", "messages", "The messages hold no content.");
+    else report.note("repaired", "system_only");
     // `contents` must not be empty, so instructions alone become the question.
     return { contents: [{ role: "user", parts: [{ text: system.join("\n\n") }] }] };
   }

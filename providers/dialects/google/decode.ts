@@ -2,16 +2,32 @@
 import type { ChatEvent, JsonObject, ProviderError } from "../../../src/chat.ts";
 import type { Call, Decoder, Frame } from "../../../src/dialect.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
+import { Report } from "../report.ts";
+import {
+  type AnswerContext,
+  type Carried,
+  type ChoiceState,
+  carriedBy,
+  choiceState,
+  decodePart,
+  endOfCall,
+  endOfChoice,
+  lengthOf,
+} from "./choice.ts";
 import { errorIn } from "./errors.ts";
+import { extensionOf } from "./extension.ts";
 import { finishOf, isBroken, malformed } from "./finish.ts";
-import { type FunctionNames, functionNames } from "./names.ts";
-import { addPartialArgs, type OpenCall } from "./partial-args.ts";
-import { REASONING_FORMAT, signatureExtra } from "./signatures.ts";
+import { hasOutput, MEDIA_CHARS_MAX } from "./gathered.ts";
+import { tokensOf } from "./logprobs.ts";
+import { functionNames } from "./names.ts";
+import type { GoogleProfile } from "./profile.ts";
+import { mixesTools } from "./tools.ts";
 import { toUsage } from "./usage.ts";
 
 const NOT_AN_ANSWER = "The provider's answer is not a JSON object.";
 const NOT_JSON = "The provider sent a stream event that is not JSON.";
 const NO_CANDIDATE = "The model returned an empty response.";
+const TOO_LARGE = "The media of the provider's answer are larger than the router holds.";
 const CUT: ProviderError = {
   kind: "truncated",
   message: "The upstream stream ended before the message was complete.",
@@ -21,21 +37,10 @@ const CUT: ProviderError = {
 /** Upstream decides the index of a choice; more than OpenAI ever allows is garbage. */
 const CHOICES_MAX = 128;
 
-interface ChoiceState {
-  index: number;
-  /** UTF-16 units so far. */
-  textLength: number;
-  calls: number;
-  details: number;
-  hasMedia: boolean;
-  openCall: OpenCall | undefined;
-  nativeReason: string | undefined;
-  finishMessage: string;
-}
-
 interface AnswerState {
   call: Call;
-  names: FunctionNames;
+  profile: GoogleProfile;
+  context: AnswerContext;
   started: boolean;
   over: boolean;
   choices: Map<number, ChoiceState>;
@@ -44,10 +49,19 @@ interface AnswerState {
   usageMetadata: JsonObject;
 }
 
-function answerState(call: Call): AnswerState {
+function answerState(call: Call, profile: GoogleProfile): AnswerState {
+  const { body } = call.request;
+  const extension = extensionOf({ body, profile, report: new Report(false) });
+  const context: AnswerContext = {
+    names: functionNames(body),
+    newId: call.newId,
+    keepsParts: mixesTools(body, extension.tools),
+    showsMetadata: extension.includeMetadata,
+  };
   return {
     call,
-    names: functionNames(call.request.body),
+    profile,
+    context,
     started: false,
     over: false,
     choices: new Map(),
@@ -56,8 +70,8 @@ function answerState(call: Call): AnswerState {
   };
 }
 
-export function decoder(call: Call): Decoder {
-  const state = answerState(call);
+export function decoder(call: Call, profile: GoogleProfile): Decoder {
+  const state = answerState(call, profile);
   return {
     push: (frame) => (state.over ? [] : decodeFrame(state, frame)),
     end: (rest) => (state.over ? [] : decodeEnd(state, rest)),
@@ -65,8 +79,8 @@ export function decoder(call: Call): Decoder {
 }
 
 /** The events of a buffered answer. A broken one is only its error: none of its calls may be run. */
-export function decodeBody(body: unknown, call: Call): ChatEvent[] {
-  const state = answerState(call);
+export function decodeBody(body: unknown, call: Call, profile: GoogleProfile): ChatEvent[] {
+  const state = answerState(call, profile);
   const chunks = Array.isArray(body) ? body : [body];
   if (!chunks.some(isObject)) return [{ type: "error", error: malformed("invalid_response", NOT_AN_ANSWER) }];
   const events = chunks.flatMap((chunk) => (state.over ? [] : decodeChunk(state, chunk)));
@@ -84,14 +98,14 @@ function decodeFrame(state: AnswerState, frame: Frame): ChatEvent[] {
   if (parsed === undefined) return failed(state, malformed("upstream_malformed", NOT_JSON));
   const events: ChatEvent[] = [];
   for (const chunk of Array.isArray(parsed) ? parsed : [parsed]) {
-    if (!state.over) events.push(...decodeChunk(state, chunk));
+    if (!state.over) addAll(events, decodeChunk(state, chunk));
   }
   return events;
 }
 
 /** Gemini has no end marker, and sheds load by closing after a bare JSON error (theopenco/llmgateway#3616). */
 function decodeEnd(state: AnswerState, rest: string): ChatEvent[] {
-  const error = errorIn(parseJson(rest), state.call.nowMs);
+  const error = errorIn(parseJson(rest), state.call.nowMs, state.profile);
   if (error !== undefined) return failed(state, error);
   return endOfAnswer(state, true);
 }
@@ -99,11 +113,12 @@ function decodeEnd(state: AnswerState, rest: string): ChatEvent[] {
 /** One `GenerateContentResponse` or an error. Anything else is skipped (maximhq/bifrost#5188). */
 function decodeChunk(state: AnswerState, chunk: unknown): ChatEvent[] {
   if (!isObject(chunk)) return [];
-  const error = errorIn(chunk, state.call.nowMs);
+  const error = errorIn(chunk, state.call.nowMs, state.profile);
   if (error !== undefined) return failed(state, error);
   const events: ChatEvent[] = state.started ? [] : [startOf(state, chunk)];
   objectsIn(chunk.candidates).forEach((candidate, position) => {
-    events.push(...decodeCandidate(state, candidate, position));
+    const { createTime, modelStatus } = chunk;
+    addAll(events, decodeCandidate(state, { ...candidate, createTime, modelStatus }, position));
   });
   const feedback = isObject(chunk.promptFeedback) ? firstText(chunk.promptFeedback.blockReason) : "";
   if (feedback !== "") state.blockReason = feedback;
@@ -133,87 +148,29 @@ function decodeCandidate(state: AnswerState, candidate: JsonObject, position: nu
   const index = typeof candidate.index === "number" ? candidate.index : position;
   const choice = choiceAt(state, index);
   if (choice === undefined) return [];
-  const content = isObject(candidate.content) ? candidate.content : {};
-  const events = objectsIn(content.parts).flatMap((part) => decodePart(state, choice, part));
+  const { content, finishReason, finishMessage, continuationToken, logprobsResult, ...told } = candidate;
+  const parts = objectsIn(isObject(content) ? content.parts : undefined);
+  const events = parts.flatMap((part, at) => decodePart(choice, part, at, state.context));
   // Old models repeat STOP in every chunk, new ones send it in a chunk of its own: only the end of the bytes ends.
-  choice.nativeReason = firstText(candidate.finishReason) || choice.nativeReason;
-  choice.finishMessage = firstText(candidate.finishMessage, choice.finishMessage);
-  return events;
+  choice.nativeReason = firstText(finishReason) || choice.nativeReason;
+  choice.finishMessage = firstText(finishMessage, choice.finishMessage);
+  choice.continuationToken = firstText(continuationToken, choice.continuationToken);
+  addAll(choice.gathered.logprobs, tokensOf(logprobsResult));
+  // Grounding comes before the last chunk, which may hold `null` in its place (vercel/ai#13123).
+  for (const [name, value] of Object.entries(told)) if (value != null) choice.told[name] = value;
+  if (choice.gathered.mediaChars <= MEDIA_CHARS_MAX) return events;
+  return [...events, ...failed(state, malformed("answer_too_large", TOO_LARGE))];
 }
 
 function choiceAt(state: AnswerState, index: number): ChoiceState | undefined {
   if (!Number.isInteger(index) || index < 0 || index >= CHOICES_MAX) return undefined;
   const found = state.choices.get(index);
   if (found !== undefined) return found;
-  const choice: ChoiceState = {
-    index,
-    textLength: 0,
-    calls: 0,
-    details: 0,
-    hasMedia: false,
-    openCall: undefined,
-    nativeReason: undefined,
-    finishMessage: "",
-  };
+  // Only an answer with a single choice goes on in another call.
+  const carried = index === 0 ? (state.call.continuation?.carried as Carried | undefined) : undefined;
+  const choice = choiceState(index, structuredClone(carried));
   state.choices.set(index, choice);
   return choice;
-}
-
-function decodePart(state: AnswerState, choice: ChoiceState, part: JsonObject): ChatEvent[] {
-  if (isObject(part.functionCall)) return decodeCall(state, choice, part);
-  if (typeof part.text === "string") return decodeText(choice, part.text, part);
-  // Draft images of the thinking phase are no output.
-  if ((isObject(part.inlineData) || isObject(part.fileData)) && part.thought !== true) choice.hasMedia = true;
-  // Code that Google ran, its own tool calls and kinds to come are not part of the answer.
-  return [];
-}
-
-function decodeText(choice: ChoiceState, text: string, part: JsonObject): ChatEvent[] {
-  const { index } = choice;
-  if (part.thought === true) return text === "" ? [] : [{ type: "reasoning_delta", index, text }];
-  const events: ChatEvent[] = [];
-  const signature = firstText(part.thoughtSignature);
-  if (signature !== "") {
-    const at = { index: choice.details, text_offset: choice.textLength, tool_offset: choice.calls };
-    const detail = { type: "reasoning.encrypted" as const, data: signature, format: REASONING_FORMAT, ...at };
-    events.push({ type: "reasoning_detail", index, detail });
-    choice.details += 1;
-  }
-  if (text !== "") events.push({ type: "text_delta", index, text });
-  choice.textLength += text.length;
-  return events;
-}
-
-/** Calls come whole, unless argument streaming was asked for: then pieces are gathered until the call is closed. */
-function decodeCall(state: AnswerState, choice: ChoiceState, part: JsonObject): ChatEvent[] {
-  const call = part.functionCall as JsonObject;
-  const name = firstText(call.name);
-  const events: ChatEvent[] = [];
-  if (name !== "") {
-    events.push(...closeCall(state, choice));
-    choice.openCall = { id: call.id, name, signature: part.thoughtSignature, args: {} };
-  }
-  if (choice.openCall === undefined) return events;
-  addPartialArgs(choice.openCall.args, call.partialArgs);
-  // Pieces follow when it says so. The part that closes a call may be missing (vercel/ai#15438), so pieces stay open.
-  if (call.willContinue === true || call.partialArgs !== undefined) return events;
-  return [...events, ...closeCall(state, choice, call.args)];
-}
-
-function closeCall(state: AnswerState, choice: ChoiceState, args?: unknown): ChatEvent[] {
-  const { index, openCall: open } = choice;
-  if (open === undefined) return [];
-  choice.openCall = undefined;
-  const call = choice.calls;
-  choice.calls += 1;
-  const id = firstText(open.id) || state.call.newId("call_");
-  const signature = firstText(open.signature);
-  const extra = signature === "" ? {} : { extra: signatureExtra(signature) };
-  const argumentsText = typeof args === "string" ? args : JSON.stringify(args ?? open.args);
-  return [
-    { type: "tool_call_start", index, call, id, name: state.names.fromWire(open.name), ...extra },
-    { type: "tool_call_delta", index, call, argumentsText },
-  ];
 }
 
 /** The end of the bytes. The choices of a stream must have said why they end, or it was cut. */
@@ -227,18 +184,41 @@ function endOfAnswer(state: AnswerState, isStream: boolean): ChatEvent[] {
   const broken = choices.find(({ nativeReason }) => isBroken(nativeReason));
   const isCut = isStream && (choices.length === 0 || choices.some(({ nativeReason }) => nativeReason === undefined));
   if (isCut && broken === undefined) return [{ type: "error", error: CUT }];
-  if (choices.length === 0) return [{ type: "error", error: malformed("empty_response", NO_CANDIDATE) }];
-  const events: ChatEvent[] = [];
+  const [only, second] = choices;
+  if (only === undefined) return [{ type: "error", error: malformed("empty_response", NO_CANDIDATE) }];
+  if (only.nativeReason === "CONTINUATION" && only.continuationToken !== "" && second === undefined) {
+    const events = endOfCall(only, state.context);
+    return [...events, { type: "continue", state: { token: only.continuationToken, carried: carriedBy(only) } }];
+  }
+  const events: ChatEvent[] = serviceTier(state);
   for (const choice of broken === undefined ? choices : [broken]) {
-    events.push(...closeCall(state, choice));
-    const { nativeReason, finishMessage, hasMedia } = choice;
-    const has = { hasText: choice.textLength > 0, hasCalls: choice.calls > 0, hasMedia };
-    const reason = finishOf({ nativeReason, finishMessage, ...has });
-    if (typeof reason !== "string") return [{ type: "error", error: reason }];
-    const inCallerTerms = reason === "tool_calls" && isLegacy(state) ? "function_call" : reason;
-    events.push({ type: "finish", index: choice.index, reason: inCallerTerms, nativeReason: nativeReason ?? "" });
+    const ending = endOfOne(state, choice);
+    if (ending.at(-1)?.type === "error") return ending;
+    addAll(events, ending);
   }
   return [...events, { type: "end" }];
+}
+
+function endOfOne(state: AnswerState, choice: ChoiceState): ChatEvent[] {
+  const { index, nativeReason, finishMessage } = choice;
+  const events = endOfChoice(choice, state.context);
+  const reason = finishOf({
+    nativeReason,
+    finishMessage,
+    hasCalls: choice.calls > 0,
+    hasOutput: lengthOf(choice) > 0 || hasOutput(choice.gathered),
+  });
+  if (typeof reason !== "string") return [{ type: "error", error: reason }];
+  const inCallerTerms = reason === "tool_calls" && isLegacy(state) ? "function_call" : reason;
+  return [...events, { type: "finish", index, reason: inCallerTerms, nativeReason: nativeReason ?? "" }];
+}
+
+/** The tier that was used, in OpenAI's words. */
+function serviceTier({ usageMetadata }: AnswerState): ChatEvent[] {
+  const tier = firstText(usageMetadata.serviceTier).toLowerCase();
+  if (tier === "") return [];
+  const members = { service_tier: tier === "standard" ? "default" : tier };
+  return [{ type: "extra", at: "answer", index: 0, members }];
 }
 
 /** The caller declared `functions`, from before there were `tools`. */
@@ -249,4 +229,9 @@ function isLegacy({ call }: AnswerState): boolean {
 function failed(state: AnswerState, error: ProviderError): ChatEvent[] {
   state.over = true;
   return [{ type: "error", error }];
+}
+
+/** Upstream decides how many there are, and `push(...more)` overflows the stack with a hundred thousand. */
+function addAll<T>(list: T[], more: T[]): void {
+  for (const one of more) list.push(one);
 }

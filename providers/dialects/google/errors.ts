@@ -3,6 +3,7 @@ import type { ErrorKind, JsonObject, ProviderError } from "../../../src/chat.ts"
 import type { ErrorResponse } from "../../../src/dialect.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
 import { retryAfterMs } from "../retry-after.ts";
+import type { GoogleProfile } from "./profile.ts";
 import { detailsOf, quotaVerdict, waitMs } from "./quota.ts";
 
 const MESSAGE_MAX = 2000;
@@ -11,17 +12,17 @@ const SAID_MAX = 8000;
 const TEXT_BODY_MAX = 300;
 
 /** Classifies an HTTP error answer. Total: bodies may be HTML, empty, an array or anybody's JSON. */
-export function decodeError({ status, headers, text, nowMs }: ErrorResponse): ProviderError {
+export function decodeError({ status, headers, text, nowMs }: ErrorResponse, profile: GoogleProfile): ProviderError {
   const headerMs = retryAfterMs(headers, nowMs);
   const body = parseJson(text);
   const said = errorMember(body) ?? { message: plainText(text) };
-  return toError(said, { status, headerMs, nowMs });
+  return toError(said, { status, headerMs, nowMs, profile });
 }
 
 /** The error inside a 200 answer or a stream; `undefined` when the JSON is none. */
-export function errorIn(body: unknown, nowMs: number): ProviderError | undefined {
+export function errorIn(body: unknown, nowMs: number, profile: GoogleProfile): ProviderError | undefined {
   const said = errorMember(body);
-  return said && toError(said, { status: undefined, headerMs: undefined, nowMs });
+  return said && toError(said, { status: undefined, headerMs: undefined, nowMs, profile });
 }
 
 /** `{error: {…}}`, `{error: "…"}`, either inside an array, and a message that is itself such a body. */
@@ -49,9 +50,10 @@ interface Facts {
   status: number | undefined;
   headerMs: number | undefined;
   nowMs: number;
+  profile: GoogleProfile;
 }
 
-function toError(said: JsonObject, { status: httpStatus, headerMs, nowMs }: Facts): ProviderError {
+function toError(said: JsonObject, { status: httpStatus, headerMs, nowMs, profile }: Facts): ProviderError {
   const rpcStatus = firstText(said.status, said.code);
   const isError = httpStatus !== undefined && httpStatus >= 400;
   const status = isError ? httpStatus : (numericCode(said.code) ?? STATUS_BY_RPC.get(rpcStatus) ?? 500);
@@ -61,7 +63,7 @@ function toError(said: JsonObject, { status: httpStatus, headerMs, nowMs }: Fact
   const facts = { message, details, headerMs };
   const verdict =
     status === 429
-      ? quotaVerdict({ ...facts, nowMs })
+      ? quotaVerdict({ ...facts, nowMs, defaultWaitMs: profile.quotaWaitMs })
       : { ...classify(status, [rpcStatus, ...reasons, message].join(" ")), retryAfterMs: waitMs(facts) };
   const [field] = detailsOf(details, "BadRequest").flatMap(({ fieldViolations }) => objectsIn(fieldViolations));
   return { param: firstText(field?.field) || undefined, ...verdict, message: masked(message), status };

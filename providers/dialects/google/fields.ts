@@ -1,83 +1,81 @@
 // What becomes of every field of a request. A field of OpenAI's type that is missing here does not compile.
 import type { ChatCompletionCreateParamsBase } from "openai/resources/chat/completions";
 import type { ChatBody } from "../../../src/chat.ts";
+import type { FieldClass } from "../../../src/dialect.ts";
 import { isObject } from "../../../src/json.ts";
-import type { Report } from "./report.ts";
+import { type Report, ROUTER_FIELDS } from "../report.ts";
 
-/**
- * `mapped`: another module reads it · `ignored`: it cannot change the answer and is left out without a word · `dropped`:
- * reported, unless the value is the one that changes nothing (`noop`) or is empty.
- */
-type FieldClass = "mapped" | "ignored" | "dropped" | { noop: unknown };
+const mapped: FieldClass = { class: "mapped" };
+const silent: FieldClass = { class: "silent" };
+const dropped: FieldClass = { class: "dropped" };
 
 const OPENAI_FIELDS = {
-  audio: "mapped",
-  frequency_penalty: "mapped",
-  function_call: "mapped",
-  functions: "mapped",
-  logit_bias: "dropped",
-  logprobs: "mapped",
-  max_completion_tokens: "mapped",
-  max_tokens: "mapped",
-  messages: "mapped",
-  // Not Google's `labels`: those have other rules for characters.
-  metadata: "ignored",
-  modalities: "mapped",
-  model: "mapped",
-  moderation: "dropped",
-  n: "mapped",
-  parallel_tool_calls: "mapped",
-  prediction: "dropped",
-  presence_penalty: "mapped",
-  prompt_cache_key: "ignored",
-  prompt_cache_options: "ignored",
-  prompt_cache_retention: "ignored",
-  reasoning_effort: "mapped",
-  response_format: "mapped",
-  safety_identifier: "ignored",
-  seed: "mapped",
-  service_tier: "mapped",
-  stop: "mapped",
-  store: { noop: false },
-  stream: "mapped",
-  stream_options: "mapped",
-  temperature: "mapped",
-  tool_choice: "mapped",
-  tools: "mapped",
-  top_logprobs: "dropped",
-  top_p: "mapped",
-  user: "ignored",
-  verbosity: { noop: "medium" },
-  web_search_options: "mapped",
+  audio: { class: "mapped", note: "models that speak; refused for others" },
+  frequency_penalty: { class: "mapped", note: "dropped where the model has no penalties" },
+  function_call: mapped,
+  functions: mapped,
+  logit_bias: dropped,
+  logprobs: { class: "mapped", note: "dropped where the model does not tell them" },
+  max_completion_tokens: mapped,
+  max_tokens: mapped,
+  messages: mapped,
+  metadata: { class: "silent", note: "not Google's `labels`: those have other rules for characters" },
+  modalities: { class: "mapped", note: "refused where the model has only text" },
+  model: mapped,
+  moderation: { class: "dropped", note: "refused when its policy blocks" },
+  n: { class: "mapped", note: "refused above 1 where the model gives one answer only" },
+  parallel_tool_calls: { class: "mapped", note: "`true` is what happens anyway, `false` is dropped" },
+  prediction: dropped,
+  presence_penalty: { class: "mapped", note: "dropped where the model has no penalties" },
+  prompt_cache_key: silent,
+  prompt_cache_options: silent,
+  prompt_cache_retention: silent,
+  reasoning_effort: { class: "mapped", note: "clamped to the levels or the budget of the model" },
+  response_format: { class: "mapped", note: "in words where the model has no JSON mode beside tools" },
+  safety_identifier: silent,
+  seed: { class: "mapped", note: "32 bits" },
+  service_tier: { class: "mapped", note: "flex, priority and standard; others are dropped" },
+  stop: { class: "mapped", note: "at most 5 sequences" },
+  store: dropped,
+  stream: mapped,
+  stream_options: mapped,
+  temperature: { class: "mapped", note: "dropped where the model ignores it" },
+  tool_choice: mapped,
+  tools: mapped,
+  top_logprobs: { class: "mapped", note: "dropped with `logprobs`" },
+  top_p: { class: "mapped", note: "dropped where the model ignores it" },
+  user: silent,
+  verbosity: dropped,
+  web_search_options: { class: "mapped", note: "Google Search; its members are dropped" },
 } satisfies Record<keyof ChatCompletionCreateParamsBase, FieldClass>;
 
-const EXTENSION_FIELDS: Record<string, FieldClass> = {
-  extra_body: "mapped",
-  google: "mapped",
-  reasoning: "mapped",
-  thinking: "mapped",
-  top_k: "mapped",
-  // Read by the router itself (OpenRouter's request dialect).
-  models: "ignored",
-  plugins: "ignored",
-  provider: "ignored",
-  route: "ignored",
-  session_id: "ignored",
-  transforms: "ignored",
-  usage: "ignored",
+/** Every known field of a request; unknown ones are dropped and reported. */
+export const FIELDS: Readonly<Record<string, FieldClass>> = {
+  ...OPENAI_FIELDS,
+  extra_body: { class: "mapped", note: "its member `google` only" },
+  google: { class: "mapped", note: "Google's own settings; an unknown one is refused" },
+  reasoning: mapped,
+  thinking: mapped,
+  top_k: { class: "mapped", note: "dropped where the model ignores it" },
+  ...Object.fromEntries(ROUTER_FIELDS.map((field) => [field, silent])),
 };
 
-const CLASSES = new Map<string, FieldClass>(Object.entries({ ...OPENAI_FIELDS, ...EXTENSION_FIELDS }));
+const CLASSES = new Map(Object.entries(FIELDS));
+
+/** Values that change nothing go without a word. */
+const NO_OP = new Map<string, unknown>([
+  ["store", false],
+  ["verbosity", "medium"],
+]);
 
 /** Reports what no other module looks at. Unknown fields never fail a request: clients send all sorts of things. */
 export function reportFields(body: ChatBody, report: Report): void {
   for (const [field, value] of Object.entries(body)) {
-    const known = CLASSES.get(field) ?? "dropped";
-    if (known === "mapped" || known === "ignored" || isNothing(value)) continue;
-    if (known !== "dropped" && known.noop === value) continue;
+    const isDropped = (CLASSES.get(field) ?? dropped).class === "dropped";
+    if (!isDropped || isNothing(value) || (NO_OP.has(field) && NO_OP.get(field) === value)) continue;
     if (field === "moderation" && blocks(value)) {
-      report.unsupported(field, "unsupported_value", "This model cannot hold back what a moderation policy blocks.");
-    } else report.dropped(field);
+      report.refuse("unsupported_value", field, "This model cannot hold back what a moderation policy blocks.");
+    } else report.note("dropped", field);
   }
 }
 

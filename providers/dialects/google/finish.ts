@@ -5,10 +5,9 @@ export interface Ending {
   /** As Gemini put it; `undefined` when it said nothing. */
   nativeReason: string | undefined;
   finishMessage: string;
-  hasText: boolean;
   hasCalls: boolean;
-  /** Images or audio, for which answers have no place yet. */
-  hasMedia: boolean;
+  /** Text, pictures, sound or code that was run. */
+  hasOutput: boolean;
 }
 
 const FILTERED = new Set([
@@ -31,18 +30,14 @@ export function isBroken(nativeReason: string | undefined): boolean {
 }
 
 export function finishOf(ending: Ending): FinishReason | ProviderError {
-  const { nativeReason, finishMessage, hasText, hasCalls, hasMedia } = ending;
+  const { nativeReason, finishMessage, hasCalls, hasOutput } = ending;
   if (nativeReason !== undefined && isBroken(nativeReason))
     return malformed(nativeReason.toLowerCase(), finishMessage || (BROKEN[nativeReason] ?? ""));
   // Even with calls: the last one may be cut, and `tool_calls` would hide it (hermes-agent#43478).
   if (nativeReason === "MAX_TOKENS" || nativeReason === "CONTINUATION") return "length";
   if (nativeReason !== undefined && FILTERED.has(nativeReason)) return "content_filter";
   if (hasCalls) return "tool_calls";
-  if (hasText) return "stop";
-  if (hasMedia) {
-    const message = "The model answered with media only, which cannot be passed on.";
-    return { kind: "unsupported", message, code: "unsupported_output" };
-  }
+  if (hasOutput) return "stop";
   // An empty answer on purpose is an answer.
   if (nativeReason === "STOP") return "stop";
   return nativeReason === undefined

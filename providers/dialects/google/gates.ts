@@ -14,7 +14,7 @@ export type ThinkingKnob =
   | { kind: "level"; levels: ThinkingLevel[] };
 
 /** What the API accepts for a model without answering 400. */
-interface Switches {
+export interface Switches {
   /** `temperature`, `topP`, `topK`: ignored since 3.6 and announced to be refused (langchain-google#1897). */
   sampling: boolean;
   /** A conversation that ends with a model turn (google-gemini/gemini-cli#29527). */
@@ -33,6 +33,16 @@ interface Switches {
   jsonSchema: boolean;
   /** `https://` addresses in `fileData.fileUri` (vercel/ai#16757). */
   externalUrls: boolean;
+  /** Also `http://` and `gs://`, instead of files uploaded to the Developer API. */
+  cloudAddresses: boolean;
+  /** Google's own tools beside functions. */
+  searchWithFunctions: boolean;
+  /** Google's own calls and results come as parts and must come back (BerriAI/litellm#31115; not on Vertex). */
+  serverSideParts: boolean;
+  /** "Logprobs is not enabled for this model". */
+  logprobs: boolean;
+  imageOutput: boolean;
+  audioOutput: boolean;
   systemInstruction: boolean;
   /** The first call of every step of the current turn must carry its thought signature. */
   signatureEnforced: boolean;
@@ -42,15 +52,35 @@ export interface Gates extends Switches {
   thinking: ThinkingKnob;
 }
 
+/** What a platform says about all of its models. */
+export interface Platform {
+  switches: Partial<Switches>;
+  /** Models that tell log-probabilities. */
+  logprobs?: RegExp;
+}
+
 /**
- * The table below, corrected by `entry.features`: any switch by its name, and `effort`, whose levels with the value
+ * The table below, corrected by the platform, then by `entry.features`: any switch by its name, and `effort`, whose levels with the value
  * `null` do not exist (only those both sources know are used: a level too many is a 400, one too few costs nothing).
  */
-export function gatesOf(model: string, entry: ModelEntry | undefined): Gates {
+export function gatesOf(
+  model: string,
+  entry: ModelEntry | undefined,
+  { switches, logprobs }: Platform = { switches: {} },
+): Gates {
   const id = model.toLowerCase().replace(/^.*\//, "");
-  const gates = id.startsWith("gemma-") ? gemmaGates(id) : geminiGates(id);
+  const gates = {
+    ...(id.startsWith("gemma-") ? gemmaGates(id) : geminiGates(id)),
+    ...switches,
+    logprobs: logprobs?.test(id) ?? false,
+    // Unknown is not "no": the API itself refuses what the catalogue cannot tell.
+    imageOutput: entry?.output?.includes("image") ?? true,
+    audioOutput: entry?.output?.includes("audio") ?? SPEAKS.test(id),
+  };
   return entry?.features === undefined ? gates : corrected(gates, entry.features);
 }
+
+const SPEAKS = /-tts\b|native-audio/;
 
 /** Generations as hundreds: 2.5 is 205, 3 is 300. */
 function generationOf(id: string): number {
@@ -58,7 +88,9 @@ function generationOf(id: string): number {
   return major === undefined ? Number.POSITIVE_INFINITY : Number(major) * 100 + Number(minor ?? 0);
 }
 
-function geminiGates(id: string): Gates {
+type ModelGates = Omit<Gates, "logprobs" | "imageOutput" | "audioOutput">;
+
+function geminiGates(id: string): ModelGates {
   const generation = generationOf(id);
   const isImageModel = /-image\b/.test(id);
   const isCurrent = generation >= 306 || id.startsWith("gemini-3.5-flash-lite");
@@ -73,12 +105,15 @@ function geminiGates(id: string): Gates {
     jsonWithTools: generation >= 300,
     jsonSchema: generation >= 205,
     externalUrls: generation >= 205,
+    cloudAddresses: false,
+    searchWithFunctions: generation >= 300,
+    serverSideParts: generation >= 300,
     systemInstruction: true,
     signatureEnforced: generation >= 300 && !isImageModel,
   };
 }
 
-function gemmaGates(id: string): Gates {
+function gemmaGates(id: string): ModelGates {
   return {
     // Gemma 4 has only a switch, and it is spelled as the two outer levels.
     thinking: id.startsWith("gemma-4") ? { kind: "level", levels: ["minimal", "high"] } : { kind: "none" },
@@ -91,6 +126,9 @@ function gemmaGates(id: string): Gates {
     jsonWithTools: false,
     jsonSchema: false,
     externalUrls: false,
+    cloudAddresses: false,
+    searchWithFunctions: false,
+    serverSideParts: false,
     systemInstruction: false,
     signatureEnforced: false,
   };

@@ -1,14 +1,12 @@
-// Content parts as Gemini parts. Nothing is downloaded here: what would need it is refused.
+// Content parts as Gemini parts. Nothing is downloaded here: what this model does not fetch itself is asked for.
 import type { Part } from "@google/genai";
-import type { ContentPart, JsonObject } from "../../../src/chat.ts";
-import { firstText, isObject } from "../../../src/json.ts";
+import type { ChatMessage, ContentPart, JsonObject } from "../../../src/chat.ts";
+import type { Download } from "../../../src/dialect.ts";
+import { firstText, isObject, objectsIn } from "../../../src/json.ts";
+import type { Translation } from "./context.ts";
 import type { Gates } from "./gates.ts";
-import type { Report } from "./report.ts";
 
-export interface PartContext {
-  gates: Gates;
-  report: Report;
-}
+export type PartContext = Pick<Translation, "gates" | "report" | "download">;
 
 // Maps, not objects: the keys come from callers, and `constructor` is not a file extension.
 const FETCHED_MIME = {
@@ -92,7 +90,7 @@ export function toPart(part: ContentPart, at: string, context: PartContext): Par
     case "file":
       return fromFile(part.file, `${at}.file`, context);
     default:
-      context.report.invalid(`${at}.type`, "invalid_value", `Invalid value: '${part.type}'.`);
+      context.report.refuse("invalid_value", `${at}.type`, `Invalid value: '${part.type}'.`);
       return undefined;
   }
 }
@@ -114,13 +112,65 @@ interface Source {
 }
 
 function fromUrl(source: Source, context: PartContext): Part | undefined {
-  const { url, at } = source;
+  const { url, at, code } = source;
+  const { gates, report } = context;
   if (url.startsWith("data:")) return fromDataUrl(url, at, context);
-  if (isGoogleFile(url)) return { fileData: withMime(url, extensionOf(url)) };
-  if (/^https:\/\/(www\.)?(youtube\.com\/watch\?|youtu\.be\/)/.test(url)) return { fileData: { fileUri: url } };
-  if (/^https?:\/\//i.test(url)) return fromWebAddress(source, context);
-  context.report.invalid(at, "invalid_value", "Expected an https or data URL.");
+  if (isGoogleFile(url) && !gates.cloudAddresses) return { fileData: withMime(url, extensionOf(url)) };
+  if (isVideoPage(url)) return { fileData: { fileUri: url } };
+  const mimeType = fetchedMime(url, gates);
+  if (mimeType !== undefined) return { fileData: { mimeType, fileUri: url } };
+  if (isWebAddress(url)) return fromDownload(source, context);
+  if (gates.cloudAddresses && url.startsWith("gs://")) {
+    report.refuse(
+      code,
+      at,
+      "The path must end in a known file extension: it tells the type of the file.",
+      "unsupported",
+    );
+  } else report.refuse("invalid_value", at, "Expected an https or data URL.");
   return undefined;
+}
+
+function isWebAddress(url: string): boolean {
+  return /^https?:\/\//i.test(url);
+}
+
+function isVideoPage(url: string): boolean {
+  return /^https:\/\/(www\.)?(youtube\.com\/watch\?|youtu\.be\/)/.test(url);
+}
+
+/** The type of what the model fetches itself, or `undefined` when it does not. */
+function fetchedMime(url: string, gates: Gates): string | undefined {
+  const extension = extensionOf(url);
+  if (gates.cloudAddresses && url.startsWith("gs://")) return MIME_BY_UPLOAD_EXTENSION.get(extension);
+  const isFetched = gates.cloudAddresses ? isWebAddress(url) : gates.externalUrls && /^https:/i.test(url);
+  return isFetched ? MIME_BY_EXTENSION.get(extension) : undefined;
+}
+
+/** Addresses in the messages that the model does not fetch itself. */
+export function addressesToFetch(messages: ChatMessage[], gates: Gates): string[] {
+  return messages
+    .flatMap(({ content, images }) => [...objectsIn(content), ...objectsIn(images)])
+    .map(addressIn)
+    .filter((url) => isWebAddress(url) && !isVideoPage(url) && !(isGoogleFile(url) && !gates.cloudAddresses))
+    .filter((url) => fetchedMime(url, gates) === undefined);
+}
+
+function addressIn({ type, image_url, video_url, file }: JsonObject): string {
+  if (type === "image_url") return urlOf(image_url);
+  if (type === "video_url") return urlOf(video_url);
+  return type === "file" && isObject(file) && firstText(file.file_data) === "" ? firstText(file.file_id) : "";
+}
+
+/** The pictures of an earlier answer, in OpenRouter's place, each with the signature it came with. */
+export function pastImages(message: ChatMessage, at: string, context: PartContext): Part[] {
+  return objectsIn(message.images).flatMap((image, i) => {
+    const part = toPart({ ...image, type: "image_url" }, `${at}.images[${i}]`, context);
+    const google = isObject(image.extra_content) ? image.extra_content.google : undefined;
+    const thoughtSignature = isObject(google) ? firstText(google.thought_signature) : "";
+    if (part === undefined) return [];
+    return thoughtSignature === "" ? part : { ...part, thoughtSignature };
+  });
 }
 
 /** The name or the address of a file uploaded to Google. */
@@ -133,15 +183,25 @@ function withMime(fileUri: string, extension: string): { fileUri: string; mimeTy
   return mimeType === undefined ? { fileUri } : { mimeType, fileUri };
 }
 
-function fromWebAddress({ url, at, code }: Source, { gates, report }: PartContext): Part | undefined {
-  const mimeType = MIME_BY_EXTENSION.get(extensionOf(url));
-  if (gates.externalUrls && mimeType !== undefined && /^https:/i.test(url))
-    return { fileData: { mimeType, fileUri: url } };
+function fromDownload({ url, at, code }: Source, { download, report }: PartContext): Part | undefined {
+  const file = download(url);
+  const mimeType = file && downloadedMime(file, url);
+  if (file !== undefined && mimeType !== undefined) return { inlineData: { mimeType, data: file.base64 } };
   const message =
-    "This model cannot fetch the address by itself: send the content as a data URL, or an https URL whose path ends " +
-    "in a known file extension to a model that accepts them.";
-  report.unsupported(at, code, message);
+    file === undefined
+      ? "This model cannot fetch the address by itself: send the content as a data URL, or an https URL whose path ends " +
+        "in a known file extension to a model that accepts them."
+      : "The type of the file at this address is unknown: neither its headers nor its first bytes tell it.";
+  report.refuse(code, at, message, "unsupported");
   return undefined;
+}
+
+const VAGUE_MIME = /^(application|binary)\/octet-stream$|^$/;
+
+/** As the server says, else by the first bytes, else by the path. */
+function downloadedMime({ mediaType, base64 }: Download, url: string): string | undefined {
+  if (!VAGUE_MIME.test(mediaType)) return mediaType;
+  return sniffedMime(base64) ?? MIME_BY_UPLOAD_EXTENSION.get(extensionOf(url));
 }
 
 function extensionOf(name: string): string {
@@ -157,7 +217,7 @@ function fromDataUrl(url: string, at: string, { report }: PartContext): Part | u
   const isBase64 = /;\s*base64\s*$/i.test(head?.[2] ?? "");
   const data = head === null ? undefined : isBase64 ? canonicalBase64(payload) : base64OfPercentEncoded(payload);
   if (!data) {
-    report.invalid(at, "invalid_value", "The data URL is empty or malformed.");
+    report.refuse("invalid_value", at, "The data URL is empty or malformed.");
     return undefined;
   }
   return { inlineData: { mimeType: head?.[1]?.trim() ?? sniffedMime(data) ?? "image/png", data } };
@@ -188,11 +248,11 @@ function fromAudio(audio: unknown, at: string, { report }: PartContext): Part | 
   const mimeType = MIME_BY_AUDIO_FORMAT.get(firstText(format).toLowerCase());
   if (mimeType === undefined) {
     const formats = [...MIME_BY_AUDIO_FORMAT.keys()].join(", ");
-    report.invalid(`${at}.format`, "invalid_value", `Unknown audio format; use one of: ${formats}.`);
+    report.refuse("invalid_value", `${at}.format`, `Unknown audio format; use one of: ${formats}.`);
     return undefined;
   }
   if (typeof data !== "string" || data === "") {
-    report.invalid(`${at}.data`, "invalid_value", "Expected base64 audio.");
+    report.refuse("invalid_value", `${at}.data`, "Expected base64 audio.");
     return undefined;
   }
   return { inlineData: { mimeType, data: canonicalBase64(data) } };
@@ -207,13 +267,17 @@ function fromFile(holder: unknown, at: string, context: PartContext): Part | und
     const mimeType = MIME_BY_UPLOAD_EXTENSION.get(extensionOf(firstText(file.filename))) ?? sniffedMime(base64);
     if (mimeType !== undefined) return { inlineData: { mimeType, data: base64 } };
     const message = "The type of the file is unknown: send a data URL, or a filename with a known extension.";
-    context.report.invalid(`${at}.file_data`, "invalid_value", message);
+    context.report.refuse("invalid_value", `${at}.file_data`, message);
     return undefined;
   }
   const id = firstText(file.file_id);
-  if (isGoogleFile(id)) return { fileData: withMime(id, extensionOf(firstText(file.filename))) };
-  if (/^https?:\/\//i.test(id)) return fromUrl({ url: id, at: `${at}.file_id`, code: "invalid_file_url" }, context);
-  const message = "Only files uploaded to Google (`files/…`) and https URLs can be referred to.";
-  context.report.unsupported(`${at}.file_id`, "unsupported_value", message);
+  if (isGoogleFile(id) && !context.gates.cloudAddresses)
+    return { fileData: withMime(id, extensionOf(firstText(file.filename))) };
+  if (isWebAddress(id) || (context.gates.cloudAddresses && id.startsWith("gs://")))
+    return fromUrl({ url: id, at: `${at}.file_id`, code: "invalid_file_url" }, context);
+  const message = context.gates.cloudAddresses
+    ? "Only files in Google Cloud Storage (gs:// URLs) and https URLs can be referred to."
+    : "Only files uploaded to Google (`files/…`) and https URLs can be referred to.";
+  context.report.refuse("unsupported_value", `${at}.file_id`, message);
   return undefined;
 }

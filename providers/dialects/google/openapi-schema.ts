@@ -32,14 +32,31 @@ const TYPES = new Set(["string", "number", "integer", "boolean", "array", "objec
 
 /**
  * `schema` is `undefined` for an object without properties: Gemini wants such a schema left out altogether. `problem`
- * says why a schema cannot be translated.
+ * says why a schema cannot be translated. `unknown` are keywords that this model was found to refuse.
  */
-export function toOpenApiSchema(schema: JsonObject): { schema: JsonObject | undefined } | { problem: string } {
+export function toOpenApiSchema(
+  schema: JsonObject,
+  unknown: ReadonlySet<string> = new Set(),
+): { schema: JsonObject | undefined } | { problem: string } {
   const work = schemaWork(schema);
   if (isEmptySchema(schema)) return { schema: undefined };
   const converted = convert(schema, work, { depth: 0, refs: [] });
   if (work.problem !== undefined) return { problem: work.problem };
-  return { schema: converted };
+  return { schema: converted && unknown.size > 0 ? without(converted, unknown) : converted };
+}
+
+/** A translated schema without some keywords; a property may well have such a name. */
+function without(schema: JsonObject, keywords: ReadonlySet<string>): JsonObject {
+  const below = (value: unknown) => (isObject(value) ? without(value, keywords) : value);
+  const entries = Object.entries(schema)
+    .filter(([key]) => !keywords.has(key))
+    .map(([key, value]) => {
+      if (key === "properties" && isObject(value))
+        return [key, Object.fromEntries(Object.entries(value).map(([name, one]) => [name, below(one)]))];
+      if (key === "items") return [key, below(value)];
+      return [key, key === "anyOf" && Array.isArray(value) ? value.map(below) : value];
+    });
+  return Object.fromEntries(entries);
 }
 
 /** `undefined` for the schema `false`, which nothing satisfies. */

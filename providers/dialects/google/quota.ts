@@ -10,12 +10,12 @@ export interface QuotaFacts {
   /** Wait told by the headers, if any. */
   headerMs: number | undefined;
   nowMs: number;
+  /** Without any hint. Dynamic shared quotas answer like this, and they are not daily (Wei-Shaw/sub2api#5443). */
+  defaultWaitMs: number | undefined;
 }
 
 type Verdict = Pick<ProviderError, "kind" | "code" | "retryAfterMs">;
 
-/** Without any hint. Dynamic shared quotas answer like this, and they are not daily (Wei-Shaw/sub2api#5443). */
-const DEFAULT_WAIT_MS = 15_000;
 /** Windows open by the clock of the server, not ours. */
 const MARGIN_MS = 250;
 const WAIT_MAX_MS = 600_000;
@@ -31,12 +31,16 @@ export function quotaVerdict(facts: QuotaFacts): Verdict {
     violations.some(({ quotaValue }) => quotaValue === "0" || quotaValue === 0) || /limit: 0\b/.test(facts.message);
   if (isNotInTier) return { kind: "quota", code: "insufficient_quota", retryAfterMs: NOT_IN_TIER_WAIT_MS };
   const wait = waitMs(facts);
-  const retryAfterMs = wait === undefined ? DEFAULT_WAIT_MS : Math.min(wait + MARGIN_MS, WAIT_MAX_MS);
+  const retryAfterMs = wait === undefined ? facts.defaultWaitMs : Math.min(wait + MARGIN_MS, WAIT_MAX_MS);
   return { kind: "rate_limited", code: "rate_limit_exceeded", retryAfterMs };
 }
 
 /** The wait the answer names, wherever it does; in ms, without a margin. */
-export function waitMs({ message, details, headerMs }: Omit<QuotaFacts, "nowMs">): number | undefined {
+export function waitMs({
+  message,
+  details,
+  headerMs,
+}: Pick<QuotaFacts, "message" | "details" | "headerMs">): number | undefined {
   const infos = detailsOf(details, "ErrorInfo").map(({ metadata }) => metadata as JsonObject | undefined);
   const told = [
     ...detailsOf(details, "RetryInfo").map(({ retryDelay }) => retryDelay),

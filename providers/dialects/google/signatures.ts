@@ -64,15 +64,17 @@ function textSignatures(text: string, message: ChatMessage): { offset: number; t
   return signed.sort((a, b) => a.offset - b.offset);
 }
 
-/**
- * Puts the stand-in on the first call of every step of the current turn that lacks a signature. Earlier turns are not
- * validated, and parallel calls 2…n of a step have none by design (vercel/ai#17649).
- */
-export function signCurrentTurn(contents: Content[]): void {
-  const turn = contents.findLastIndex(
+/** What is validated: everything after the last content of the user that is more than results (vercel/ai#17649). */
+export function currentTurn(contents: Content[]): Content[] {
+  const question = contents.findLastIndex(
     ({ role, parts }) => role === "user" && parts?.some((part) => part.functionResponse === undefined),
   );
-  for (const { parts } of contents.slice(turn + 1)) {
+  return contents.slice(question + 1);
+}
+
+/** Puts the stand-in on the first call of every step that lacks a signature; calls 2…n of a step have none by design. */
+export function signSteps(contents: Content[]): void {
+  for (const { parts } of contents) {
     const first = parts?.find((part) => part.functionCall !== undefined);
     if (first !== undefined) first.thoughtSignature ??= SENTINEL;
   }

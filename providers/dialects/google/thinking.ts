@@ -1,8 +1,8 @@
 // How much the model shall think, from the spellings of OpenAI, OpenRouter and Anthropic.
 import type { ChatBody, JsonObject } from "../../../src/chat.ts";
 import { firstText, isObject } from "../../../src/json.ts";
+import type { Report } from "../report.ts";
 import { THINKING_LEVELS, type ThinkingKnob, type ThinkingLevel } from "./gates.ts";
-import type { Report } from "./report.ts";
 
 const EFFORTS = ["none", ...THINKING_LEVELS, "xhigh", "max"] as const;
 type Effort = (typeof EFFORTS)[number];
@@ -34,7 +34,7 @@ export function toThinkingConfig(body: ChatBody, knob: ThinkingKnob, report: Rep
   if (knob.kind === "none") {
     // Not to think, and not to show it, is what such a model does anyway.
     const isNoOp = wish.effort === "none" || wish.budgetTokens === 0 || wish.show === false;
-    if (!isNoOp) report.dropped(wish.field);
+    if (!isNoOp) report.note("dropped", wish.field);
     return undefined;
   }
   const show = wish.show ?? (wish.effort !== "none" && wish.budgetTokens !== 0 ? true : undefined);
@@ -58,7 +58,7 @@ function wishOf(body: ChatBody, report: Report): Wish | undefined {
 function effortWish(field: string, value: unknown, show: { show?: boolean }, report: Report): Wish | undefined {
   const effort = EFFORTS.find((known) => known === value);
   if (effort !== undefined) return { field, effort, ...show };
-  report.invalid(field, "invalid_value", `Invalid value: '${firstText(value)}'; use one of: ${EFFORTS.join(", ")}.`);
+  report.refuse("invalid_value", field, `Invalid value: '${firstText(value)}'; use one of: ${EFFORTS.join(", ")}.`);
   return undefined;
 }
 
@@ -69,7 +69,7 @@ function anthropicWish({ type, budget_tokens }: JsonObject, report: Report): Wis
   if (type === "enabled" && typeof budget_tokens === "number")
     return { field: "thinking.budget_tokens", budgetTokens: budget_tokens };
   if (type === "enabled" || type === "adaptive") return { field };
-  report.invalid("thinking.type", "invalid_value", "Use one of: enabled, disabled, adaptive.");
+  report.refuse("invalid_value", "thinking.type", "Use one of: enabled, disabled, adaptive.");
   return undefined;
 }
 
@@ -81,7 +81,7 @@ function budgetOf(wish: Wish, knob: Extract<ThinkingKnob, { kind: "budget" }>, r
   const thinkingBudget = Math.min(Math.max(Math.round(wanted), knob.minTokens), knob.maxTokens);
   const isExact = thinkingBudget === wanted || (wish.effort !== undefined && wish.effort !== "none");
   // An effort is a wish without a number, so any number that serves it is exact.
-  if (!isExact) report.clamped(wish.field, wish.effort ?? wanted, thinkingBudget);
+  if (!isExact) report.note("clamped", wish.field, `${wish.effort ?? wanted}->${thinkingBudget}`);
   return { thinkingBudget };
 }
 
@@ -91,13 +91,13 @@ function levelOf(wish: Wish, levels: ThinkingLevel[], report: Report): JsonObjec
   if (effort === undefined && (budgetTokens === undefined || budgetTokens === -1)) return {};
   if (effort === "none" || budgetTokens === 0) {
     // These models cannot be kept from thinking.
-    report.clamped(wish.field, effort ?? 0, lowest);
+    report.note("clamped", wish.field, `${effort ?? 0}->${lowest}`);
     return { thinkingLevel: lowest };
   }
   const wanted = effort === undefined ? levelOfTokens(budgetTokens ?? 0, lowest) : levelOfEffort(effort);
   const rank = THINKING_LEVELS.indexOf(wanted);
   const level = levels.find((one) => THINKING_LEVELS.indexOf(one) >= rank) ?? levels.at(-1) ?? "high";
-  if (effort !== undefined && effort !== level) report.clamped(wish.field, effort, level);
+  if (effort !== undefined && effort !== level) report.note("clamped", wish.field, `${effort}->${level}`);
   return { thinkingLevel: level };
 }
 
