@@ -1,7 +1,12 @@
-// The v1 endpoint of Azure OpenAI: the model of a call is the name of a deployment.
+// Azure OpenAI: the model of a call is the name of a deployment. Base URLs of the older API, `…/openai/deployments` or
+// `…/openai/deployments/<name>`, work as well.
 import type { Provider } from "../src/dialect.ts";
 import { keyHeader } from "./auth.ts";
 import { openaiChat } from "./dialects/openai-chat.ts";
+import { openaiModels } from "./openai.ts";
+
+/** The last stable version of the older API. */
+const API_VERSION = "2024-10-21";
 
 export const azure: Provider = {
   id: "azure",
@@ -13,8 +18,14 @@ export const azure: Provider = {
   keyEnv: ["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
   enabledBy: "key",
   dialect: openaiChat({
-    outputLimitField: "max_completion_tokens",
-    developerRole: "keep",
+    ...openaiModels,
+    replay: { as: "reasoning_content", turns: "all", models: /deepseek/i },
+    path: ({ provider, model }) => {
+      const [, name] = /\/openai\/deployments(\/[^/]+)?$/.exec(provider.baseUrl) ?? [undefined, ""];
+      if (name === "") return "/chat/completions";
+      const deployment = name === undefined ? `/${encodeURIComponent(model)}` : "";
+      return `${deployment}/chat/completions?api-version=${API_VERSION}`;
+    },
   }),
   authorize: keyHeader("api-key"),
 };

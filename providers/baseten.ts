@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const baseten: Provider = {
   id: "baseten",
@@ -10,6 +10,10 @@ export const baseten: Provider = {
   baseUrlEnv: ["BASETEN_BASE_URL"],
   keyEnv: ["BASETEN_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    thinking: { efforts: efforts("none", "low", "medium", "high", "max") },
+    replay: { as: "reasoning_content", turns: "all" },
+  }),
   authorize: bearer,
 };

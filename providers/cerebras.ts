@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const cerebras: Provider = {
   id: "cerebras",
@@ -13,6 +13,15 @@ export const cerebras: Provider = {
   dialect: openaiChat({
     outputLimitField: "max_completion_tokens",
     drop: ["frequency_penalty", "logit_bias", "presence_penalty"],
+    messageKeys: ["role", "content", "name", "tool_calls", "tool_call_id"],
+    replay: { as: "reasoning", turns: "all" },
+    thinking: {},
+    byModel: [
+      { models: /gpt-oss/, thinking: { efforts: efforts("low", "medium", "high") } },
+      // Thinks unless told not to.
+      { models: /glm/, thinking: { on: {}, off: { reasoning_effort: "none" } }, jsonAsCalls: true },
+    ],
+    answers: "normalise",
   }),
   authorize: bearer,
   // Its edge turns away calls without a user agent.

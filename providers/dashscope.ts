@@ -3,6 +3,12 @@ import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
 import { openaiChat } from "./dialects/openai-chat.ts";
 
+const THINKING = {
+  on: { enable_thinking: true },
+  off: { enable_thinking: false },
+  budget: { field: "thinking_budget", tokens: 16_384 },
+};
+
 export const dashscope: Provider = {
   id: "dashscope",
   name: "Alibaba DashScope (Qwen)",
@@ -14,6 +20,18 @@ export const dashscope: Provider = {
   dialect: openaiChat({
     outputLimitField: "max_tokens",
     drop: ["frequency_penalty"],
+    emptyTurns: "drop",
+    toolChoice: { required: "auto" },
+    thinking: THINKING,
+    byModel: [
+      {
+        // Open weights: they think unless told not to, and answer 400 when they do and do not stream.
+        models: /^(qwen3-\d|qwen3-(coder|next|vl)-|qwq-\d)/,
+        thinking: { ...THINKING, silent: THINKING.off, streamsOnly: true },
+      },
+    ],
+    answers: "normalise",
+    errors: { codes: { data_inspection_failed: "content_filter", Arrearage: "quota" }, words: [] },
   }),
   authorize: bearer,
 };

@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const deepinfra: Provider = {
   id: "deepinfra",
@@ -10,6 +10,12 @@ export const deepinfra: Provider = {
   baseUrlEnv: ["DEEPINFRA_BASE_URL"],
   keyEnv: ["DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    thinking: { efforts: efforts("none", "low", "medium", "high") },
+    replay: { as: "reasoning_content", turns: "all" },
+    answers: "normalise",
+    usage: { reasoningApart: "when_larger" },
+  }),
   authorize: bearer,
 };

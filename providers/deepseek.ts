@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const deepseek: Provider = {
   id: "deepseek",
@@ -10,6 +10,26 @@ export const deepseek: Provider = {
   baseUrlEnv: ["DEEPSEEK_BASE_URL"],
   keyEnv: ["DEEPSEEK_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    drop: ["seed", "logit_bias"],
+    refuse: ["n"],
+    textParts: "flat",
+    responseFormat: "schema_in_prompt",
+    thinking: {
+      on: { thinking: { type: "enabled" } },
+      off: { thinking: { type: "disabled" } },
+      efforts: efforts("high", "max"),
+    },
+    // While it thinks, the field has to be there on every turn, even empty (vercel/ai#14739).
+    replay: {
+      as: "reasoning_content",
+      turns: "all",
+      otherwise: "",
+      remembers: true,
+      models: /deepseek-(v[4-9]|flash|pro)/,
+    },
+    errors: { codes: {}, words: [[/Model Not Exist/i, "not_found"]] },
+  }),
   authorize: bearer,
 };

@@ -1,7 +1,7 @@
 // Model ids are paths: `accounts/fireworks/models/…`.
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const fireworks: Provider = {
   id: "fireworks",
@@ -11,6 +11,10 @@ export const fireworks: Provider = {
   baseUrlEnv: ["FIREWORKS_BASE_URL"],
   keyEnv: ["FIREWORKS_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    thinking: { efforts: efforts("none", "low", "medium", "high") },
+    replay: { as: "reasoning_content", turns: "all" },
+  }),
   authorize: bearer,
 };

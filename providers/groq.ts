@@ -1,7 +1,7 @@
-// Answers 400 to log-probabilities and `logit_bias`.
+// Answers 400 to log-probabilities, `logit_bias`, several choices, and members of messages it does not know.
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const groq: Provider = {
   id: "groq",
@@ -14,6 +14,20 @@ export const groq: Provider = {
   dialect: openaiChat({
     outputLimitField: "max_completion_tokens",
     drop: ["logit_bias", "logprobs", "top_logprobs"],
+    refuse: ["n"],
+    messageKeys: ["role", "content", "tool_calls", "tool_call_id"],
+    replay: { as: "reasoning", turns: "all", models: /gpt-oss|qwen3/ },
+    thinking: {},
+    byModel: [
+      { models: /gpt-oss/, thinking: { efforts: efforts("low", "medium", "high") } },
+      {
+        models: /qwen|deepseek-r1/,
+        thinking: { efforts: { none: "none", high: "default" } },
+        thinkTag: { tag: "think" },
+      },
+    ],
+    answers: "normalise",
+    limits: { per: { requests: "day", tokens: "minute" } },
   }),
   authorize: bearer,
 };

@@ -11,6 +11,6 @@ export const huggingface: Provider = {
   baseUrlEnv: ["HUGGINGFACE_BASE_URL"],
   keyEnv: ["HF_TOKEN", "HUGGINGFACE_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({ outputLimitField: "max_tokens", answers: "normalise" }),
   authorize: bearer,
 };

@@ -10,6 +10,9 @@ export const hyperbolic: Provider = {
   baseUrlEnv: ["HYPERBOLIC_BASE_URL"],
   keyEnv: ["HYPERBOLIC_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    replay: { as: "reasoning_content", turns: "all" },
+  }),
   authorize: bearer,
 };

@@ -3,6 +3,7 @@ import type { Provider } from "../src/dialect.ts";
 import { anthropic } from "./anthropic.ts";
 import { azure } from "./azure.ts";
 import { baseten } from "./baseten.ts";
+import { bedrock } from "./bedrock.ts";
 import { cerebras } from "./cerebras.ts";
 import { cohere } from "./cohere.ts";
 import { dashscope } from "./dashscope.ts";
@@ -28,6 +29,7 @@ import { perplexity } from "./perplexity.ts";
 import { sambanova } from "./sambanova.ts";
 import { simulatedAnthropic, simulatedGoogle, simulatedOpenai } from "./simulated.ts";
 import { together } from "./together.ts";
+import { vertex } from "./vertex.ts";
 import { vllm } from "./vllm.ts";
 import { xai } from "./xai.ts";
 import { xiaomi } from "./xiaomi.ts";
@@ -37,6 +39,7 @@ export const providers: readonly Provider[] = [
   anthropic,
   azure,
   baseten,
+  bedrock,
   cerebras,
   cohere,
   dashscope,
@@ -64,6 +67,7 @@ export const providers: readonly Provider[] = [
   simulatedGoogle,
   simulatedOpenai,
   together,
+  vertex,
   vllm,
   xai,
   xiaomi,

@@ -11,6 +11,14 @@ export const llamacpp: Provider = {
   baseUrlEnv: ["LLAMACPP_BASE_URL"],
   keyEnv: ["LLAMA_API_KEY"],
   enabledBy: "url",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    textParts: "flat",
+    thinking: {
+      on: { chat_template_kwargs: { enable_thinking: true } },
+      off: { chat_template_kwargs: { enable_thinking: false } },
+    },
+    replay: { as: "reasoning_content", turns: "all" },
+  }),
   authorize: bearer,
 };

@@ -10,6 +10,14 @@ export const lmstudio: Provider = {
   baseUrlEnv: ["LMSTUDIO_BASE_URL"],
   keyEnv: ["LMSTUDIO_API_KEY"],
   enabledBy: "url",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    // "Supported string values: none, auto, required"; "'response_format.type' must be 'json_schema' or 'text'".
+    toolChoice: { required: "required" },
+    responseFormat: "schema_only",
+    thinking: {},
+    answers: "normalise",
+    thinkTag: { tag: "think" },
+  }),
   authorize: bearer,
 };

@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const nebius: Provider = {
   id: "nebius",
@@ -10,6 +10,10 @@ export const nebius: Provider = {
   baseUrlEnv: ["NEBIUS_BASE_URL"],
   keyEnv: ["NEBIUS_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    thinking: { efforts: efforts("low", "medium", "high") },
+    replay: { as: "reasoning_content", turns: "all" },
+  }),
   authorize: bearer,
 };

@@ -10,6 +10,9 @@ export const novita: Provider = {
   baseUrlEnv: ["NOVITA_BASE_URL"],
   keyEnv: ["NOVITA_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    replay: { as: "reasoning_content", turns: "all" },
+  }),
   authorize: bearer,
 };

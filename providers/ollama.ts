@@ -1,7 +1,7 @@
 // On when a URL is set. OLLAMA_HOST is the variable of Ollama itself: often `host:port` without scheme or `/v1`.
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const ollama: Provider = {
   id: "ollama",
@@ -11,6 +11,15 @@ export const ollama: Provider = {
   baseUrlEnv: ["OLLAMA_BASE_URL", "OLLAMA_HOST"],
   keyEnv: ["OLLAMA_API_KEY"],
   enabledBy: "url",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    textParts: "flat",
+    images: "data",
+    // Ignored, so that only leaving tools out has an effect.
+    toolChoice: { required: "auto", none: "no_tools" },
+    thinking: { efforts: efforts("none", "low", "medium", "high", "max") },
+    replay: { as: "reasoning", turns: "all" },
+    answers: "normalise",
+  }),
   authorize: bearer,
 };

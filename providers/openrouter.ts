@@ -10,6 +10,11 @@ export const openrouter: Provider = {
   baseUrlEnv: ["OPENROUTER_BASE_URL"],
   keyEnv: ["OPENROUTER_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    // Reasoning has to come back as it was told: Gemini, Anthropic and OpenAI behind it check signatures.
+    keep: ["cache_control", "reasoning", "reasoning_details", "annotations", "images"],
+    callContent: "keep",
+  }),
   authorize: bearer,
 };

@@ -1,7 +1,7 @@
-// Every chunk of a stream carries cumulative usage, so it need not be asked for.
+// No tools, and user and assistant must alternate. Every chunk carries cumulative usage, so it need not be asked for.
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const perplexity: Provider = {
   id: "perplexity",
@@ -14,7 +14,20 @@ export const perplexity: Provider = {
   dialect: openaiChat({
     outputLimitField: "max_tokens",
     streamUsage: false,
-    drop: ["logit_bias", "logprobs", "n", "seed", "stop", "top_logprobs"],
+    drop: ["logit_bias", "logprobs", "seed", "stop", "tools", "tool_choice", "parallel_tool_calls", "top_logprobs"],
+    refuse: ["n"],
+    messageKeys: ["role", "content"],
+    textParts: "flat",
+    alternates: true,
+    responseFormat: "bare_schema",
+    thinking: {},
+    byModel: [
+      { models: /deep-research/, thinking: { efforts: efforts("minimal", "low", "medium", "high") } },
+      { models: /reasoning|deep-research/, thinkTag: { tag: "think" } },
+    ],
+    answers: "normalise",
+    citations: true,
+    extras: ["search_results", "images", "related_questions"],
   }),
   authorize: bearer,
 };

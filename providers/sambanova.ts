@@ -12,7 +12,11 @@ export const sambanova: Provider = {
   enabledBy: "key",
   dialect: openaiChat({
     outputLimitField: "max_tokens",
-    drop: ["frequency_penalty", "logit_bias", "logprobs", "n", "presence_penalty", "top_logprobs"],
+    drop: ["frequency_penalty", "logit_bias", "logprobs", "presence_penalty", "top_logprobs"],
+    refuse: ["n"],
+    answers: "normalise",
+    thinkTag: { tag: "think" },
+    limits: { per: { requests: "minute" } },
   }),
   authorize: bearer,
 };

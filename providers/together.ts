@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const together: Provider = {
   id: "together",
@@ -10,6 +10,25 @@ export const together: Provider = {
   baseUrlEnv: ["TOGETHER_BASE_URL"],
   keyEnv: ["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    empties: "strip",
+    replay: { as: "both", turns: "all" },
+    thinking: { on: { reasoning: { enabled: true } }, off: { reasoning: { enabled: false } } },
+    byModel: [{ models: /gpt-oss/, thinking: { efforts: efforts("low", "medium", "high") } }],
+    answers: "normalise",
+    // Per second, unlike everybody else.
+    limits: {
+      per: { requests: "second" },
+      more: [
+        {
+          window: "tokens/second",
+          limit: "x-tokenlimit-limit",
+          remaining: "x-tokenlimit-remaining",
+          reset: "x-tokenlimit-reset",
+        },
+      ],
+    },
+  }),
   authorize: bearer,
 };

@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const vllm: Provider = {
   id: "vllm",
@@ -10,6 +10,16 @@ export const vllm: Provider = {
   baseUrlEnv: ["VLLM_BASE_URL"],
   keyEnv: ["VLLM_API_KEY"],
   enabledBy: "url",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    thinking: {
+      on: { chat_template_kwargs: { enable_thinking: true } },
+      off: { chat_template_kwargs: { enable_thinking: false } },
+    },
+    // Which of the two is read depends on the version, and the other is ignored.
+    replay: { as: "both", turns: "all" },
+    byModel: [{ models: /gpt-oss/, thinking: { efforts: efforts("low", "medium", "high") } }],
+    answers: "normalise",
+  }),
   authorize: bearer,
 };

@@ -10,6 +10,10 @@ export const xiaomi: Provider = {
   baseUrlEnv: ["XIAOMI_BASE_URL"],
   keyEnv: ["XIAOMI_API_KEY"],
   enabledBy: "key",
-  dialect: openaiChat({ outputLimitField: "max_tokens" }),
+  dialect: openaiChat({
+    outputLimitField: "max_tokens",
+    thinking: { on: { thinking: { type: "enabled" } }, off: { thinking: { type: "disabled" } } },
+    replay: { as: "reasoning_content", turns: "tool_calls", otherwise: " ", remembers: true },
+  }),
   authorize: bearer,
 };

@@ -4,7 +4,7 @@ import { openaiChat } from "../../providers/dialects/openai-chat.ts";
 import { durationMs, retryAfterMs } from "../../providers/dialects/retry-after.ts";
 import type { ErrorKind, ProviderError } from "../../src/chat.ts";
 import { fold } from "../../src/chat.ts";
-import { decodeBody, decodeText } from "./openai-harness.ts";
+import { anyCall, decodeBody, decodeText, providerOf } from "./openai-harness.ts";
 
 function refusal(status: number, body: unknown, headers: Record<string, string> = {}): ProviderError {
   const text = typeof body === "string" ? body : JSON.stringify(body);
@@ -127,13 +127,10 @@ describe("an error inside a 200 is judged by its words", () => {
     ["rate_limited", { error: { type: "rate_limit_error", message: "slow" } }],
     ["rate_limited", { error: { code: 429, message: "slow" } }],
     ["rate_limited", { code: "Throttling.RateQuota", message: "slow" }],
-    ["rate_limited", { base_resp: { status_code: 1002, status_msg: "rate limit" }, choices: null }],
     ["overloaded", { error: { type: "overloaded_error", message: "busy" } }],
     ["overloaded", { choices: [{ index: 0, error: { code: 503, message: "busy" } }] }],
     ["auth", { error: { type: "authentication_error", message: "key" } }],
-    ["auth", { base_resp: { status_code: 1004, status_msg: "key" } }],
     ["quota", { error: { type: "insufficient_quota", message: "money" } }],
-    ["quota", { base_resp: { status_code: 1008, status_msg: "insufficient balance" } }],
     ["invalid_request", { code: "InvalidParameter", message: "enable_thinking must be false" }],
     ["context_length", { error: { type: "invalid_request_error", message: "maximum context length" } }],
     ["context_length", { error: { message: "prompt is too long" } }],
@@ -156,6 +153,113 @@ describe("an error inside a 200 is judged by its words", () => {
     for (const extra of [{ error: null }, { error: "" }, { base_resp: { status_code: 0, status_msg: "" } }]) {
       expect(fold(decodeBody({ choices, ...extra })).error).toBeUndefined();
     }
+  });
+});
+
+describe("what only one provider's profile knows", () => {
+  const error = (message: string, code: unknown = null) => ({ error: { message, code, type: "x" } });
+  const base = (code: number) => ({ base_resp: { status_code: code, status_msg: "no" }, choices: null });
+  test.each<[provider: string, ErrorKind, status: number, body: unknown]>([
+    ["minimax", "rate_limited", 200, base(1002)],
+    ["minimax", "rate_limited", 200, base(1039)],
+    ["minimax", "auth", 200, base(1004)],
+    ["minimax", "auth", 200, base(2049)],
+    ["minimax", "quota", 200, base(1008)],
+    ["minimax", "content_filter", 200, base(1026)],
+    ["minimax", "content_filter", 200, base(1027)],
+    ["minimax", "invalid_request", 200, base(2013)],
+    ["minimax", "server", 200, base(9999)],
+    ["zai", "auth", 401, error("key", "1002")],
+    ["zai", "quota", 429, error("arrears", "1113")],
+    ["zai", "invalid_request", 400, error("bad history", "1214")],
+    ["zai", "not_found", 400, error("no such model", "1211")],
+    ["zai", "server", 400, error("network", "1234")],
+    ["zai", "context_length", 400, error("too long", "1261")],
+    ["zai", "content_filter", 400, error("no", "1301")],
+    ["zai", "rate_limited", 429, error("slow", "1302")],
+    ["zai", "overloaded", 429, error("busy", "1305")],
+    ["zai", "quota", 429, error("[1308][Usage limit reached for 5 hour][20261007]")],
+    ["zai", "rate_limited", 200, error("slow", "1302")],
+    ["dashscope", "content_filter", 400, error("inappropriate", "data_inspection_failed")],
+    ["dashscope", "quota", 400, error("overdue", "Arrearage")],
+    ["dashscope", "rate_limited", 200, { code: "Throttling.RateQuota", message: "slow", request_id: "r" }],
+    ["deepseek", "not_found", 400, error("Model Not Exist", "invalid_request_error")],
+    ["deepseek", "quota", 402, error("Insufficient Balance")],
+    ["groq", "rate_limited", 413, error("Request too large … on tokens per minute (TPM): Limit 6000")],
+    ["azure", "content_filter", 400, { error: { code: "content_filter", innererror: { content_filter_result: {} } } }],
+    ["azure", "not_found", 404, error("The API deployment does not exist", "DeploymentNotFound")],
+    [
+      "nvidia",
+      "not_found",
+      404,
+      { status: 404, title: "Not Found", detail: "Function 'x': Not found for account 'y'" },
+    ],
+    ["moonshot", "overloaded", 503, error("busy", "engine_overloaded_error")],
+  ])("%s: %s %i %j", (provider, kind, status, body) => {
+    const call = anyCall({ provider });
+    const { dialect } = call.target.provider;
+    const text = JSON.stringify(body);
+    const refused = () => dialect.decodeError({ status, headers: {}, text, nowMs: 0 });
+    expect((status === 200 ? fold(decodeBody(body, call)).error : refused())?.kind).toBe(kind);
+  });
+
+  test("what the provider behind OpenRouter said is heard, and its headers as well", () => {
+    const metadata = {
+      raw: '{"error":{"message":"prompt is too long: 9 tokens > 8"}}',
+      headers: { "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": 5_000 },
+    };
+    const long = refusal(400, { error: { message: "Provider returned error", code: 400, metadata } });
+    expect(long).toMatchObject({
+      kind: "context_length",
+      message: "Provider returned error: prompt is too long: 9 tokens > 8",
+    });
+    const limited = refusal(429, { error: { message: "Rate limit exceeded", code: 429, metadata } });
+    expect(limited).toMatchObject({ kind: "rate_limited", retryAfterMs: 5_000_000 });
+  });
+});
+
+describe("when to come back, from all that a refusal tells", () => {
+  const nowMs = Date.parse("2026-10-07T12:00:00Z");
+  const wait = (message: string, provider = "openai", headers: Record<string, string> = {}) => {
+    const text = JSON.stringify({ error: { message } });
+    return providerOf(provider).dialect.decodeError({ status: 429, headers, text, nowMs }).retryAfterMs;
+  };
+  test.each<[string, number | undefined]>([
+    ["Please retry after 6 seconds.", 6_000],
+    ["Rate limit reached. Please try again in 7.66s. Visit …", 7_660],
+    ["Please try again in 1m2.5s.", 62_500],
+    ["Please try again in 320ms", 320],
+    ["try again in 2 minutes", 120_000],
+    ["Please retry your request after 20 seconds", 20_000],
+    ["Please try again later.", undefined],
+    ["Please try again in 99999h", undefined],
+    ["Limit 6000, Requested 9000", undefined],
+  ])("%s -> %s", (message, ms) => {
+    expect(wait(message)).toBe(ms);
+  });
+
+  test("headers go before words, and words before the next window that opens", () => {
+    expect(wait("try again in 7s", "openai", { "retry-after": "3" })).toBe(3_000);
+    expect(wait("try again in 7s", "openai", { "x-ratelimit-reset-requests": "9s" })).toBe(7_000);
+    expect(wait("slow down", "openai", { "x-ratelimit-reset-requests": "9s" })).toBe(9_000);
+  });
+
+  test("an instant of a clock in another zone", () => {
+    const message = "Your limit will reset at 2026-10-07 21:00:05";
+    expect(wait(message, "zai")).toBe(3_605_000);
+    expect(wait(message, "openai")).toBeUndefined();
+  });
+
+  test("a refusal for another reason is told no time to come back", () => {
+    const headers = { "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9s" };
+    const text = JSON.stringify({ error: { message: "try again in 7s" } });
+    expect(openaiChat().decodeError({ status: 400, headers, text, nowMs }).retryAfterMs).toBeUndefined();
+  });
+
+  test("a model this key may not use at all is no matter of waiting", () => {
+    const headers = { "x-ratelimit-limit-req-minute": "0", "x-ratelimit-remaining-req-minute": "0" };
+    const text = JSON.stringify({ message: "Rate limit exceeded" });
+    expect(providerOf("mistral").dialect.decodeError({ status: 429, headers, text, nowMs }).kind).toBe("quota");
   });
 });
 

@@ -1,39 +1,36 @@
 // Chat Completions answers, buffered or streamed, as neutral events.
-import type { ChatEvent, FinishReason, JsonObject, ProviderError, Usage } from "../../../src/chat.ts";
+import type { ChatEvent, FinishReason, JsonObject, ProviderError } from "../../../src/chat.ts";
 import type { Call, Decoder, Frame } from "../../../src/dialect.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
+import { type At, type ChoiceState, newChoice } from "./choice.ts";
 import { errorInBody } from "./errors.ts";
-
-interface ChoiceState {
-  finished: boolean;
-  hasOutput: boolean;
-  /** Open tool calls by the key the provider uses for them. */
-  calls: Map<string, OpenCall>;
-  callCount: number;
-  latestKey: string | undefined;
-}
-
-interface OpenCall {
-  /** Position among the calls of the choice, once it has a name and was told. */
-  call: number | undefined;
-  /** As the provider told it; "" while it has not. */
-  id: string;
-  extra: JsonObject | undefined;
-  hasArguments: boolean;
-  /** Arguments that came before the name. */
-  held: string;
-}
+import { type Beside, besideEvents, collectLogprobs, logprobsEvents, newBeside } from "./extras.ts";
+import { malformed, meaningOf, truncated } from "./finish.ts";
+import { forModel, isRelayed, type OpenAiChatProfile } from "./profile.ts";
+import { toRemember } from "./replay.ts";
+import type { Span } from "./text-filter.ts";
+import { decodeToolCall, startNamelessCalls } from "./tool-calls.ts";
+import { usageOf } from "./usage.ts";
 
 interface StreamState {
   call: Call;
+  profile: OpenAiChatProfile;
+  isRelayed: boolean;
   started: boolean;
   over: boolean;
   choices: Map<number, ChoiceState>;
+  beside: Beside;
+}
+
+function newState(call: Call, base: OpenAiChatProfile): StreamState {
+  const profile = forModel(base, call.target.model);
+  const rest = { started: false, over: false, choices: new Map(), beside: newBeside() };
+  return { call, profile, isRelayed: isRelayed(call, profile), ...rest };
 }
 
 /** A decoder for one stream. Comments, unknown events and placeholder chunks are skipped. */
-export function decoder(call: Call): Decoder {
-  const state: StreamState = { call, started: false, over: false, choices: new Map() };
+export function decoder(call: Call, profile: OpenAiChatProfile): Decoder {
+  const state = newState(call, profile);
   return {
     push: (frame) => (state.over ? [] : decodeFrame(state, frame)),
     end: (rest) => (state.over ? [] : decodeEnd(state, rest)),
@@ -46,9 +43,10 @@ function decodeFrame(state: StreamState, frame: Frame): ChatEvent[] {
   if (data === "[DONE]") return terminal(state);
   const chunk = parseJson(data);
   if (!isObject(chunk)) return failed(state, malformed("the provider sent a stream chunk that is not JSON"));
-  const error = errorInBody(frame.event === "error" && chunk.error === undefined ? { error: chunk } : chunk);
+  const told = frame.event === "error" && chunk.error === undefined ? { error: chunk } : chunk;
+  const error = errorInBody(told, state.profile);
   // A provider that breaks off may still say what it will bill.
-  if (error !== undefined) return [...(state.started ? usageEvents(chunk) : []), ...failed(state, error)];
+  if (error !== undefined) return [...(state.started ? usageEvents(state, chunk) : []), ...failed(state, error)];
   return decodeChunk(state, chunk);
 }
 
@@ -56,9 +54,19 @@ function decodeFrame(state: StreamState, frame: Frame): ChatEvent[] {
 function decodeEnd(state: StreamState, rest: string): ChatEvent[] {
   const document = parseJson(rest);
   if (!isObject(document)) return terminal(state);
-  const error = errorInBody(document);
+  const error = errorInBody(document, state.profile);
   if (error !== undefined) return failed(state, error);
   return state.started ? terminal(state) : decodeDocument(state, document);
+}
+
+/** The events of a buffered answer. A body without choices is an error, never an empty success. */
+export function decodeBody(body: unknown, call: Call, profile: OpenAiChatProfile): ChatEvent[] {
+  const state = newState(call, profile);
+  if (!isObject(body)) return failed(state, malformed("the provider's answer is not a JSON object"));
+  const error = errorInBody(body, state.profile);
+  if (error !== undefined) return failed(state, error);
+  if (objectsIn(body.choices).length === 0) return failed(state, malformed("the provider's answer has no choices"));
+  return decodeDocument(state, body);
 }
 
 /** A whole answer, in a body of its own or instead of a stream. */
@@ -70,11 +78,9 @@ function decodeDocument(state: StreamState, document: JsonObject): ChatEvent[] {
 /** `[DONE]` or the end of the bytes. Without a finish reason the answer is not whole, whatever the provider says. */
 function terminal(state: StreamState): ChatEvent[] {
   const choices = [...state.choices.values()];
-  if (choices.length === 0 || choices.some((choice) => !choice.finished)) {
-    return failed(state, truncated());
-  }
+  if (choices.length === 0 || choices.some((choice) => !choice.finished)) return failed(state, truncated());
   state.over = true;
-  return [{ type: "end" }];
+  return [...choices.flatMap(({ heldFinish }) => heldFinish), { type: "end" }];
 }
 
 function failed(state: StreamState, error: ProviderError): ChatEvent[] {
@@ -84,18 +90,25 @@ function failed(state: StreamState, error: ProviderError): ChatEvent[] {
 
 function decodeChunk(state: StreamState, chunk: JsonObject): ChatEvent[] {
   const events: ChatEvent[] = [];
+  if (!state.started && !state.isRelayed && isPlaceholder(chunk)) return events;
   if (!state.started) {
     state.started = true;
     events.push(startOf(chunk, state.call));
   }
+  if (!state.isRelayed) events.push(...besideEvents(chunk, state.beside, state.profile));
   let failure: ProviderError | undefined;
   for (const choice of objectsIn(chunk.choices)) failure ??= decodeChoice(state, choice, events);
-  events.push(...usageEvents(chunk));
+  events.push(...usageEvents(state, chunk));
   return failure === undefined ? events : [...events, ...failed(state, failure)];
 }
 
-function usageEvents(chunk: JsonObject): ChatEvent[] {
-  const usage = usageOf(chunk);
+/** Says nothing yet, and not by which id the answer goes (zai-org/GLM-5#91). */
+function isPlaceholder({ id, choices, usage }: JsonObject): boolean {
+  return !id && !isObject(usage) && objectsIn(choices).length === 0;
+}
+
+function usageEvents({ profile }: StreamState, chunk: JsonObject): ChatEvent[] {
+  const usage = usageOf(chunk, profile.usage);
   return usage === undefined ? [] : [{ type: "usage", usage }];
 }
 
@@ -108,29 +121,17 @@ function startOf(body: JsonObject, call: Call): ChatEvent {
 /** Appends the events of one choice; returns an error when the finish reason says that the answer failed. */
 function decodeChoice(state: StreamState, choice: JsonObject, events: ChatEvent[]): ProviderError | undefined {
   const index = typeof choice.index === "number" ? choice.index : 0;
-  const known = state.choices.get(index) ?? {
-    finished: false,
-    hasOutput: false,
-    calls: new Map(),
-    callCount: 0,
-    latestKey: undefined,
-  };
+  const { call, profile } = state;
+  const known = state.choices.get(index) ?? newChoice(call, profile);
   state.choices.set(index, known);
-  const at = { known, index, events, call: state.call };
+  const at: At = { known, index, events, call, profile, isRelayed: state.isRelayed };
   const before = events.length;
   if (isObject(choice.delta)) decodeDelta(at, choice.delta, objectsIn(choice.delta.tool_calls));
   // After deltas a `message` is the whole answer once more (MiniMax).
   else if (isObject(choice.message) && !known.hasOutput) decodeMessage(at, choice.message);
+  if (isObject(choice.logprobs)) collectLogprobs(at, choice.logprobs);
   known.hasOutput ||= events.length > before || known.calls.size > 0;
   return decodeFinish(at, choice.finish_reason);
-}
-
-/** Where events of a choice go. */
-interface At {
-  known: ChoiceState;
-  index: number;
-  events: ChatEvent[];
-  call: Call;
 }
 
 /** In a whole message every entry of `tool_calls` is a call of its own, with or without an id. */
@@ -142,95 +143,70 @@ function decodeMessage(at: At, message: JsonObject): void {
 }
 
 function decodeDelta(at: At, delta: JsonObject, toolCalls: JsonObject[]): void {
-  const { events, index } = at;
-  const reasoning = reasoningOf(delta);
-  if (reasoning !== "") events.push({ type: "reasoning_delta", index, text: reasoning });
-  const text = textOf(delta.content);
-  if (text !== "") events.push({ type: "text_delta", index, text });
+  const { known, events, index } = at;
+  addReasoning(at, newIn(at, "reasoningSeen", reasoningOf(delta)));
+  const text = newIn(at, "textSeen", textOf(delta.content));
+  if (text !== "") addSpans(at, known.filter?.push(text) ?? [{ isReasoning: false, text }]);
   const refusal = firstText(delta.refusal);
   if (refusal !== "") events.push({ type: "refusal_delta", index, text: refusal });
+  if (toolCalls.length === 0 || isAnsweredInText(at)) return;
+  flush(at);
   for (const toolCall of toolCalls) decodeToolCall(at, toolCall);
 }
 
-/**
- * Assembly of tool calls: by `index`, else by id, else the latest. A new non-empty id on a used index is a new call
- * (Ollama numbers every call 0); ids and names repeated on later deltas are ignored, names that come late are waited for.
- */
-function decodeToolCall(at: At, toolCall: JsonObject): void {
-  const { known } = at;
-  const body = isObject(toolCall.function) ? toolCall.function : isObject(toolCall.custom) ? toolCall.custom : {};
-  const id = firstText(toolCall.id);
-  const key = typeof toolCall.index === "number" ? `#${toolCall.index}` : id !== "" ? id : (known.latestKey ?? "#0");
-  let open = known.calls.get(key);
-  if (open === undefined || (id !== "" && open.id !== "" && id !== open.id)) {
-    if (open !== undefined) startCall(at, open, "");
-    open = { call: undefined, id: "", extra: undefined, hasArguments: false, held: "" };
-    known.calls.set(key, open);
+/** The text is the JSON that was asked for: the tool calls beside it say it once more. */
+function isAnsweredInText({ known, call, profile }: At): boolean {
+  if (!profile.jsonAsCalls || !known.hasText) return false;
+  const format = call.request.body.response_format;
+  return isObject(format) && format.type === "json_schema";
+}
+
+/** What is new in a delta that repeats everything before it. */
+function newIn({ known, profile }: At, seen: "textSeen" | "reasoningSeen", text: string): string {
+  if (!profile.snapshots || text === "") return text;
+  const isSnapshot = text.startsWith(known[seen]);
+  const fresh = isSnapshot ? text.slice(known[seen].length) : text;
+  known[seen] += fresh;
+  return fresh;
+}
+
+function addReasoning({ known, index, events }: At, text: string): void {
+  if (text === "") return;
+  events.push({ type: "reasoning_delta", index, text });
+  if (known.toRemember !== undefined) known.toRemember += text;
+}
+
+function addSpans(at: At, spans: Span[]): void {
+  for (const { isReasoning, text } of spans) {
+    if (isReasoning) addReasoning(at, text);
+    else {
+      at.known.hasText = true;
+      at.events.push({ type: "text_delta", index: at.index, text });
+    }
   }
-  known.latestKey = key;
-  if (open.id === "") open.id = id;
-  if (isObject(toolCall.extra_content)) open.extra ??= toolCall.extra_content;
-  const name = firstText(body.name);
-  if (name !== "") startCall(at, open, name);
-  addArguments(at, open, argumentsOf(body.arguments ?? body.input));
 }
 
-function startCall(at: At, open: OpenCall, name: string): void {
-  if (open.call !== undefined) return;
-  const { known, index, events, call } = at;
-  open.call = known.callCount;
-  known.callCount += 1;
-  const id = open.id === "" ? call.newId("call_") : open.id;
-  const extra = open.extra === undefined ? {} : { extra: open.extra };
-  events.push({ type: "tool_call_start", index, call: open.call, id, name, ...extra });
-  const { held } = open;
-  open.held = "";
-  addArguments(at, open, held);
-}
-
-function addArguments({ index, events }: At, open: OpenCall, argumentsText: string): void {
-  // Cohere's word for "no arguments".
-  if (argumentsText === "" || (argumentsText === "null" && !open.hasArguments && open.held === "")) return;
-  if (open.call === undefined) {
-    open.held += argumentsText;
-    return;
-  }
-  open.hasArguments = true;
-  events.push({ type: "tool_call_delta", index, call: open.call, argumentsText });
-}
-
-function argumentsOf(value: unknown): string {
-  if (typeof value === "string") return value;
-  return isObject(value) ? JSON.stringify(value) : "";
-}
-
-/** By the lower-case spelling. A Map, because providers' words must not reach into an object's prototype. */
-const FINISH = new Map<string, FinishReason>([
-  ...words("stop", "stop eos eos_token end_turn stop_sequence complete end normal"),
-  ...words("length", "length max_tokens model_length model_context_window_exceeded length_limit"),
-  ...words("tool_calls", "tool_calls tool_use tool_call tool-calls"),
-  ...words("function_call", "function_call"),
-  ...words("content_filter", "content_filter content_filtered sensitive safety moderation guardrail_intervened"),
-]);
-const FAILED_FINISH = /^(error|network_error|insufficient_system_resource|timeout|function_call_filter)/i;
-const CUT_FINISH = /^(abort|cancelled)/i;
-
-function words(reason: FinishReason, spellings: string): [string, FinishReason][] {
-  return spellings.split(" ").map((spelling) => [spelling, reason]);
+function flush(at: At): void {
+  addSpans(at, at.known.filter?.end() ?? []);
 }
 
 /** Appends the finish event; returns an error when the reason says that the answer failed. */
 function decodeFinish(at: At, told: unknown): ProviderError | undefined {
-  const { known, index, events } = at;
+  const { known, index, events, call, profile } = at;
   if (typeof told !== "string" || told === "" || known.finished) return undefined;
-  if (CUT_FINISH.test(told)) return truncated();
-  const mapped = FINISH.get(told.toLowerCase());
-  if (FAILED_FINISH.test(told) || (mapped === undefined && !known.hasOutput)) {
-    return { kind: "server", message: `The provider ended the answer with "${told}".`, code: "upstream_error" };
-  }
+  flush(at);
+  known.hasOutput ||= known.hasText;
+  const meaning = meaningOf(told, known.hasOutput);
+  if (typeof meaning === "object") return meaning;
   known.finished = true;
-  for (const open of known.calls.values()) startCall(at, open, "");
-  events.push({ type: "finish", index, reason: finishReason(mapped ?? "stop", known), nativeReason: told });
+  startNamelessCalls(at);
+  if (known.firstCallId !== undefined)
+    events.push(...toRemember(call, profile, known.firstCallId, known.toRemember ?? ""));
+  events.push(...logprobsEvents(at));
+  const finish: ChatEvent = { type: "finish", index, reason: finishReason(meaning, known), nativeReason: told };
+  // Sources may come behind it, and clients stop reading at the finish of a choice.
+  if (profile.citations && !at.isRelayed) known.heldFinish.push(finish);
+  else events.push(finish);
   return undefined;
 }
 
@@ -238,68 +214,6 @@ function decodeFinish(at: At, told: unknown): ProviderError | undefined {
 function finishReason(mapped: FinishReason, known: ChoiceState): FinishReason {
   if (known.callCount > 0) return mapped === "stop" || mapped === "function_call" ? "tool_calls" : mapped;
   return mapped === "tool_calls" ? "stop" : mapped;
-}
-
-/** The events of a buffered answer. A body without choices is an error, never an empty success. */
-export function decodeBody(body: unknown, call: Call): ChatEvent[] {
-  const state: StreamState = { call, started: false, over: false, choices: new Map() };
-  if (!isObject(body)) return failed(state, malformed("the provider's answer is not a JSON object"));
-  const error = errorInBody(body);
-  if (error !== undefined) return failed(state, error);
-  if (objectsIn(body.choices).length === 0) return failed(state, malformed("the provider's answer has no choices"));
-  return decodeDocument(state, body);
-}
-
-/**
- * Usage wherever it is told (`usage`, Groq's `x_groq.usage`, Moonshot's `choices[0].usage`); `undefined` when it is not.
- * OpenAI's `prompt_tokens` includes cached tokens and `completion_tokens` includes reasoning.
- */
-function usageOf(body: JsonObject): Usage | undefined {
-  const choice = objectsIn(body.choices)[0];
-  const groq = isObject(body.x_groq) ? body.x_groq.usage : undefined;
-  const usage = [body.usage, groq, choice?.usage].find(isObject);
-  if (usage === undefined) return undefined;
-  const prompt = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {};
-  const completion = isObject(usage.completion_tokens_details) ? usage.completion_tokens_details : {};
-  const inputTokens = tokens(usage.prompt_tokens);
-  const reasoningTokens = tokens(completion.reasoning_tokens);
-  const outputTokens = outputOf(usage, inputTokens, reasoningTokens);
-  // DeepSeek, Moonshot and Together, Mistral.
-  const cacheReads = [
-    prompt.cached_tokens,
-    usage.prompt_cache_hit_tokens,
-    usage.cached_tokens,
-    usage.num_cached_tokens,
-  ];
-  return {
-    inputTokens,
-    cacheReadTokens: atMost(firstTokens(...cacheReads), inputTokens),
-    cacheWriteTokens: firstTokens(prompt.cache_write_tokens, prompt.cache_creation_input_tokens),
-    outputTokens,
-    reasoningTokens: atMost(reasoningTokens, outputTokens),
-    audioInputTokens: tokens(prompt.audio_tokens),
-    audioOutputTokens: tokens(completion.audio_tokens),
-  };
-}
-
-/** xAI counts reasoning beside `completion_tokens`; only the total shows it (vercel/ai#12425). */
-function outputOf(usage: JsonObject, input: number | undefined, reasoning: number | undefined): number | undefined {
-  const output = tokens(usage.completion_tokens);
-  if (input === undefined || output === undefined || reasoning === undefined) return output;
-  return tokens(usage.total_tokens) === input + output + reasoning ? output + reasoning : output;
-}
-
-function firstTokens(...told: unknown[]): number | undefined {
-  return told.map(tokens).find((count) => count !== undefined);
-}
-
-function tokens(value: unknown): number | undefined {
-  const count = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  return typeof count === "number" && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
-}
-
-function atMost(value: number | undefined, bound: number | undefined): number | undefined {
-  return value === undefined || bound === undefined ? value : Math.min(value, bound);
 }
 
 /** The first field that holds some; providers that fill two put the same text into both. */
@@ -315,13 +229,4 @@ function textOf(content: unknown): string {
   return objectsIn(content)
     .map((part) => firstText(part.text))
     .join("");
-}
-
-function malformed(message: string): ProviderError {
-  return { kind: "malformed", message, code: "upstream_malformed" };
-}
-
-function truncated(): ProviderError {
-  const message = "The upstream stream ended before the message was complete.";
-  return { kind: "truncated", message, code: "upstream_stream_truncated" };
 }

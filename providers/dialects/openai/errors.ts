@@ -1,8 +1,11 @@
 // What a Chat Completions provider says when it refuses, in any of the shapes seen in the field, as one ProviderError.
 import type { ErrorKind, JsonObject, ProviderError } from "../../../src/chat.ts";
-import type { ErrorResponse } from "../../../src/dialect.ts";
+import type { ErrorResponse, ResponseHeaders } from "../../../src/dialect.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
 import { retryAfterMs } from "../retry-after.ts";
+import { readLimits, shortestWaitMs } from "./limits.ts";
+import type { ErrorQuirks, OpenAiChatProfile } from "./profile.ts";
+import { waitInText } from "./wait-in-text.ts";
 
 const CONTEXT_OVERFLOW =
   /context[ _-]?(length|window|size)|maximum context|too many tokens|prompt is too long|input token count|exceed_context_size|tokens? exceed|longer than the model/i;
@@ -18,30 +21,45 @@ const NO_MONEY =
 /** The model wrote something that is no tool call or no JSON (Groq); another try may go well. */
 const MODEL_FAULT = /tool_use_failed|json_validate_failed/;
 
+type Quirks = Pick<OpenAiChatProfile, "errors" | "limits">;
+
 /** Classifies an HTTP error answer. Total: bodies may be HTML, empty, an array, or any vendor's JSON. */
-export function decodeError({ status, headers, text, nowMs }: ErrorResponse): ProviderError {
+export function decodeError({ status, headers, text, nowMs }: ErrorResponse, quirks: Quirks): ProviderError {
   const said = describe(parseJson(text), text.trim().slice(0, 300) || `The provider answered with status ${status}.`);
+  const reading = readLimits({ ...said.headers, ...headers }, nowMs, quirks.limits);
+  const mayNot = quirks.limits.zeroIsNoAllowance && reading.windows.some(({ limit }) => limit === 0);
+  const told = kindOf(status, said, quirks.errors);
+  const kind = told === "rate_limited" && mayNot ? "quota" : told;
+  const waits = [status === 429 ? reading.retryAfterMs : undefined, waitIn(said, kind, nowMs, quirks.errors)];
+  const shortestMs = kind === "rate_limited" ? shortestWaitMs(reading, nowMs) : undefined;
   return {
-    ...toError(said, kindOf(status, said)),
+    ...toError(said, kind),
     status,
-    retryAfterMs: retryAfterMs(headers, nowMs),
-    upstreamRequestId: headers["x-request-id"],
+    retryAfterMs: retryAfterMs(headers, nowMs) ?? waits.find((ms) => ms !== undefined) ?? shortestMs,
+    upstreamRequestId: headers["x-request-id"] ?? headers["request-id"] ?? headers["apim-request-id"],
   };
 }
 
+function waitIn(said: Said, kind: ErrorKind, nowMs: number, { clockAheadHours }: ErrorQuirks): number | undefined {
+  const mayPass = ["rate_limited", "overloaded", "quota", "server"].includes(kind);
+  return mayPass ? waitInText(said.message, nowMs, clockAheadHours) : undefined;
+}
+
 /** An `error` member (or its equivalent) inside a 200 body or a stream; `undefined` when the JSON is no error. */
-export function errorInBody(body: JsonObject): ProviderError | undefined {
+export function errorInBody(body: JsonObject, quirks: Quirks): ProviderError | undefined {
   const choice = objectsIn(body.choices)[0];
+  const inside = choice?.error || (isObject(body.x_groq) && body.x_groq.error);
   const isError =
     Boolean(body.error) ||
     body.object === "error" ||
-    Boolean(choice?.error) ||
+    Boolean(inside) ||
     isFailedBaseResp(body.base_resp) ||
     (body.choices === undefined && typeof body.code === "string" && typeof body.message === "string");
   if (!isError) return undefined;
-  const said = describe(body.error || !choice?.error ? body : { error: choice.error }, "The provider gave no reason.");
+  const said = describe(body.error || !inside ? body : { error: inside }, "The provider gave no reason.");
   const status = said.status ?? statusOfWords(said);
-  return { ...toError(said, status === undefined ? "server" : kindOf(status, said)), status };
+  const own = ownKind(said, quirks.errors);
+  return { ...toError(said, own ?? (status === undefined ? "server" : kindOf(status, said, quirks.errors))), status };
 }
 
 /** OpenAI's codes where it has one for the kind, else the provider's own. */
@@ -62,6 +80,8 @@ interface Said {
   type: string | undefined;
   param: string | undefined;
   status: number | undefined;
+  /** Headers of whoever the provider asked in turn. */
+  headers: ResponseHeaders;
   /** A validator named a field that it does not know. */
   isForbidden: boolean;
 }
@@ -76,12 +96,11 @@ function describe(body: unknown, otherwise: string): Said {
   const forbidden = firstText(forbiddenField(nested), forbiddenField(root.detail));
   const base = isObject(root.base_resp) ? root.base_resp : {};
   const message = firstText(
-    holder.message,
+    withRaw(holder.message, metadata.raw),
     root.error,
     root.message,
     detailText(nested),
     detailText(root.detail),
-    metadata.raw,
     base.status_msg,
     root.status_msg,
     root.title,
@@ -89,12 +108,44 @@ function describe(body: unknown, otherwise: string): Said {
   );
   return {
     message,
-    code: firstText(holder.code) || undefined,
-    type: firstText(holder.type) || undefined,
-    param: firstText(holder.param, forbidden) || undefined,
-    status: httpStatus(holder.code) ?? BASE_RESP_STATUS.get(base.status_code),
+    code: codeOf(holder.code, base.status_code, message),
+    type: firstText(holder.type, metadata.error_type) || undefined,
+    param: firstText(holder.param, forbidden, fieldInText(message)) || undefined,
+    status: httpStatus(holder.code),
+    headers: lowerCase(metadata.headers),
     isForbidden: forbidden !== "",
   };
+}
+
+/** Codes are words or digits; some only stand in brackets before the message (`[1308][…]`, Zhipu). */
+function codeOf(code: unknown, baseCode: unknown, message: string): string | undefined {
+  const isOwn = (one: unknown) => typeof one === "number" && one !== 0 && httpStatus(one) === undefined;
+  const number = [code, baseCode].find(isOwn);
+  const bracketed = /^\[(\d{4})\]/.exec(message)?.[1];
+  return firstText(code, number === undefined ? "" : String(number), bracketed) || undefined;
+}
+
+/** OpenRouter says "Provider returned error" and quotes the provider, whose words say more. */
+function withRaw(message: unknown, raw: unknown): unknown {
+  if (typeof raw !== "string" || raw === "") return message;
+  const parsed = parseJson(raw);
+  const inner = isObject(parsed) || Array.isArray(parsed) ? describe(parsed, raw.slice(0, 300)).message : raw;
+  return typeof message === "string" && message !== "" ? `${message}: ${inner}` : inner;
+}
+
+function lowerCase(headers: unknown): ResponseHeaders {
+  if (!isObject(headers)) return {};
+  const texts = Object.entries(headers).filter(([, value]) => typeof value === "string" || typeof value === "number");
+  return Object.fromEntries(texts.map(([name, value]) => [name.toLowerCase(), String(value)]));
+}
+
+const FIELD_IN_TEXT =
+  /(?:unsupported (?:parameter|value): ['"`]?|not supported on this model: |does not support parameters?:? ['"`]?|unrecognized request arguments? supplied: |unknown name ['"\\]+|property ['"`])([A-Za-z_][\w.[\]]*)/i;
+
+/** A parameter that only the sentence names, in OpenAI's spelling. */
+function fieldInText(message: string): string | undefined {
+  const named = FIELD_IN_TEXT.exec(message)?.[1];
+  return named?.replaceAll(/[a-z][A-Z]/g, ([a, b]) => `${a}_${b?.toLowerCase()}`);
 }
 
 /** Some put the HTTP status into `code`, as a number or as digits; other numbers are codes of their own. */
@@ -103,18 +154,7 @@ function httpStatus(code: unknown): number | undefined {
   return typeof status === "number" && Number.isInteger(status) && status >= 400 && status < 600 ? status : undefined;
 }
 
-/** MiniMax answers 200 and tells the failure in `base_resp`; the status its code amounts to. */
-const BASE_RESP_STATUS = new Map<unknown, number>([
-  [1002, 429],
-  [1039, 429],
-  [1004, 401],
-  [2049, 401],
-  [1008, 402],
-  [1026, 400],
-  [1027, 400],
-  [2013, 400],
-]);
-
+/** MiniMax answers 200 and tells the failure in `base_resp`. */
 function isFailedBaseResp(base: unknown): boolean {
   return isObject(base) && typeof base.status_code === "number" && base.status_code !== 0;
 }
@@ -137,7 +177,17 @@ function detailText(detail: unknown): string | undefined {
   return lines.join("; ");
 }
 
-function kindOf(status: number, { message, code = "", type = "", isForbidden }: Said): ErrorKind {
+/** What the provider's own codes and sentences say. */
+function ownKind({ code = "", message }: Said, { codes, words }: ErrorQuirks): ErrorKind | undefined {
+  const own = Object.hasOwn(codes, code) ? codes[code] : undefined;
+  return own ?? words.find(([sentence]) => sentence.test(message))?.[1];
+}
+
+function kindOf(status: number, said: Said, quirks: ErrorQuirks): ErrorKind {
+  return (status >= 400 ? ownKind(said, quirks) : undefined) ?? commonKind(status, said);
+}
+
+function commonKind(status: number, { message, code = "", type = "", isForbidden }: Said): ErrorKind {
   const words = `${code} ${type} ${message}`;
   // A redirect: the address is not that of an API.
   if (status < 400) return "malformed";
