@@ -227,7 +227,9 @@ async function openStream(
   const held: Piece[] = [];
   for (;;) {
     const { pieces, decisive } = await reader.read();
-    for (const piece of pieces) if (piece.events.length > 0) held.push(piece);
+    // A relay owes the caller the preamble too (role chunks, content-filter verdicts), comments included.
+    for (const piece of pieces) if (encoded.relay || piece.events.length > 0) held.push(piece);
+    if (held.length > HELD_PIECES_MAX) return row.fail(endlessPreamble(reader), call);
     if (decisive === undefined) continue;
     if (decisive.type !== "error") break;
     reader.close();
@@ -236,6 +238,13 @@ async function openStream(
     return row.fail(decisive.error, call);
   }
   return { kind: "stream", encoded, batches: deliver(row, reader, batchOf(held), input), bill: () => row.bill() };
+}
+
+const HELD_PIECES_MAX = 10_000;
+
+function endlessPreamble(reader: AnswerReader): ProviderError {
+  reader.close();
+  return { kind: "malformed", message: "The provider sends no content.", code: "upstream_malformed" };
 }
 
 async function* deliver(row: AttemptRow, reader: AnswerReader, first: Batch, input: AttemptInput): Batches {

@@ -62,14 +62,26 @@ export const catalogFile = z.strictObject({
   providers: z.record(z.string(), z.strictObject({ models: z.record(z.string(), modelEntry) })),
 });
 
-/** Throws when the file is missing, is not JSON or does not fit the schema: a router must not start with half a price list. */
-export function loadCatalog(path = join(packageRoot(), "providers", "catalog.json")): Catalog {
-  const parsed = catalogFile.safeParse(JSON.parse(readFileSync(path, "utf8")));
+export type CatalogFile = z.output<typeof catalogFile>;
+
+/** Throws when the text is not JSON or does not fit the schema. `path` is for the message. */
+export function parseCatalog(text: string, path: string): CatalogFile {
+  const parsed = catalogFile.safeParse(JSON.parse(text));
   if (!parsed.success) throw new Error(`${path} does not fit the catalogue schema:\n${z.prettifyError(parsed.error)}`);
-  const { version, sources, providers } = parsed.data;
+  return parsed.data;
+}
+
+export function toCatalog({ version, sources, providers }: CatalogFile): Catalog {
   const byProvider = new Map(
     Object.entries(providers).map(([id, section]) => [id, new Map(Object.entries(section.models))]),
   );
   const none: ReadonlyMap<string, ModelEntry> = new Map();
   return { version, sources, models: (providerId) => byProvider.get(providerId) ?? none };
+}
+
+export const catalogPath = (): string => join(packageRoot(), "providers", "catalog.json");
+
+/** Throws when the file is missing or does not fit: a router must not start with half a price list. */
+export function loadCatalog(path = catalogPath()): Catalog {
+  return toCatalog(parseCatalog(readFileSync(path, "utf8"), path));
 }

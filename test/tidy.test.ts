@@ -24,29 +24,38 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "pure",
     files:
-      /^src\/(sse|pricing|retry|nearest|units|yaml|table|lru|tokens|text-tokens|media-size|media-tokens|calibration)\.ts$/,
+      /^src\/(sse|pricing|retry|nearest|units|yaml|table|lru|tokens|text-tokens|media-size|media-tokens|calibration|excerpt)\.ts$/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
   { name: "list", files: /^providers\/index\.ts$/, mayImport: ["vocabulary", "provider"] },
   {
     name: "builder",
-    files: /^providers\/catalog(\.build\.ts|\/)/,
-    mayImport: ["vocabulary", "pure", "catalogue", "root"],
+    files: /^providers\/(catalog(\.build\.ts|\/)|readme\.build\.ts)/,
+    mayImport: ["vocabulary", "pure", "catalogue", "root", "list"],
   },
   { name: "provider", files: /^providers\/[^/]+\.ts$/, mayImport: ["vocabulary", "dialects"] },
   { name: "routing", files: /^src\/routing\//, mayImport: ["vocabulary", "pure"] },
   { name: "root", files: /^src\/package-root\.ts$/, mayImport: [] },
   { name: "ids", files: /^src\/ids\.ts$/, mayImport: [] },
   { name: "catalogue", files: /^src\/catalog\.ts$/, mayImport: ["vocabulary", "root"] },
+  // Types of the catalogue only; and its fetcher, which is to the price list what upstream is to providers.
+  { name: "catalogue diff", files: /^src\/catalog-diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
+  { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
   { name: "config", files: /^src\/config\.ts$/, mayImport: ["vocabulary", "pure"] },
+  { name: "reload", files: /^src\/(reload|rules-folder)\.ts$/, mayImport: ["vocabulary", "pure"] },
+  {
+    name: "live-rules",
+    files: /^src\/live-rules\.ts$/,
+    mayImport: ["vocabulary", "pure", "root", "catalogue", "config", "reload", "routing"],
+  },
   { name: "upstream", files: /^src\/upstream\.ts$/, mayImport: ["vocabulary"] },
   { name: "rows", files: /^src\/store\/rows\.ts$/, mayImport: ["vocabulary"] },
   { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "rows", "root"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
   { name: "learning", files: /^src\/learning\.ts$/, mayImport: ["vocabulary", "pure", "fleet", "routing", "loop"] },
   { name: "memory", files: /^src\/memory\.ts$/, mayImport: ["vocabulary", "pure"] },
-  { name: "download", files: /^src\/download\.ts$/, mayImport: ["vocabulary"] },
+  { name: "download", files: /^src\/(download|google-auth)\.ts$/, mayImport: ["vocabulary"] },
   { name: "simulator", files: /^src\/simulator\//, mayImport: ["vocabulary"] },
   // The loop is handed its effects: of them it may import types only (checked below).
   {
@@ -55,7 +64,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
-  { name: "main", files: /^src\/(main|cli)\.ts$/, mayImport: [".*"] },
+  { name: "main", files: /^src\/(main|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
 ];
 
 function groupOf(path: string) {
@@ -103,7 +112,7 @@ describe("imports point down", () => {
 
   const PACKAGES: [name: RegExp, allowedIn: RegExp][] = [
     [/^(hono|@hono)(\/|$)/, /^src\/(http\/|main\.ts)/],
-    [/^undici$/, /^src\/(upstream|download)\.ts$/],
+    [/^undici$/, /^src\/(upstream|download|google-auth|catalog-refresh)\.ts$/],
     [/^(better-sqlite3|drizzle-orm)(\/|$)/, /^src\/store\//],
     [/^@marcbachmann\/cel-js$/, /^src\/routing\/conditions\.ts$/],
     [/^yaml$/, /^(src\/yaml\.ts|providers\/catalog\/)/],
@@ -138,7 +147,7 @@ describe("effects live in their files", () => {
     {
       name: "a timer",
       pattern: /\bset(Timeout|Interval|Immediate)\(/,
-      allowedIn: /^src\/(main|upstream|simulator\/pace|store\/[\w-]+)\.ts$/,
+      allowedIn: /^src\/(main|catalog-refresh|upstream|simulator\/pace|store\/[\w-]+)\.ts$/,
     },
     {
       name: "the monotonic clock",
@@ -149,12 +158,12 @@ describe("effects live in their files", () => {
     {
       name: "the environment",
       pattern: /\bprocess\.(env|argv)\b/,
-      allowedIn: /^(src\/cli|providers\/catalog\.build)\.ts$/,
+      allowedIn: /^(src\/cli|providers\/(catalog|readme)\.build)\.ts$/,
     },
     {
       name: "the console",
       pattern: /\bconsole\.(log|error|warn|info|debug|table)\b/,
-      allowedIn: /^(src\/cli|providers\/catalog\.build)\.ts$/,
+      allowedIn: /^(src\/cli|providers\/(catalog|readme)\.build)\.ts$/,
     },
     { name: "global fetch", pattern: /(?<![.\w])fetch\(/, allowedIn: /^$/ },
     {
@@ -165,7 +174,8 @@ describe("effects live in their files", () => {
     {
       name: "a file",
       pattern: /from "node:fs/,
-      allowedIn: /^(src\/(main|config|catalog|package-root|store\/[\w-]+)|providers\/catalog(\.build|\/[\w-]+))\.ts$/,
+      allowedIn:
+        /^(src\/(main|config|catalog|catalog-refresh|package-root|reload|rules-folder|live-rules|cli\/[\w-]+|store\/[\w-]+)|providers\/(readme\.build|catalog(\.build|\/[\w-]+)))\.ts$/,
     },
   ];
   test.each(EFFECTS)("$name", ({ pattern, allowedIn }) => {
@@ -220,7 +230,7 @@ function longFunctions({ path, text }: SourceFile, linesMax: number): string[] {
 }
 
 test("every file is reached from an entry point", () => {
-  const entries = ["src/cli.ts", "src/store/worker.ts", "providers/catalog.build.ts"];
+  const entries = ["src/cli.ts", "src/store/worker.ts", "providers/catalog.build.ts", "providers/readme.build.ts"];
   const reached = new Set<string>();
   const visit = (path: string) => {
     if (reached.has(path)) return;
@@ -244,6 +254,18 @@ test("the lockfile holds no download addresses, and dependencies are pinned exac
   >;
   for (const version of Object.values({ ...dependencies, ...devDependencies }))
     expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+});
+
+test("the lockfile holds every optional package, or npm ci refuses it: run `node .ci/complete-lock.ts`", () => {
+  const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).filter(
+      (name) => !(`node_modules/${name}` in packages) && !(`${path}/node_modules/${name}` in packages),
+    ),
+  );
+  expect(missing).toEqual([]);
 });
 
 function withoutComments(text: string): string {

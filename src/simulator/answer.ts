@@ -36,18 +36,25 @@ function choiceTokens(choice: AnswerChoice): number {
 }
 
 function nothing(finish: Finish | undefined): AnswerChoice {
-  return { text: "", calls: [], finish: finish === "filter" ? "filter" : "stop", stopSequence: undefined };
+  return {
+    text: "",
+    calls: [],
+    finish: finish === "filter" ? "filter" : "stop",
+    stopSequence: undefined,
+    halves: false,
+  };
 }
 
 function planChoice(prompt: Prompt, script: Script, index: number, tokensMax: number | undefined): AnswerChoice {
   const calls = planCalls(prompt, script);
   if (calls.length > 0) return limitCalls(calls, script.finish ?? "tool", tokensMax);
+  const halves = script.halves === true;
   const whole = planText(prompt, script, index);
   const stopped = stopAt(whole, prompt.stop);
   if (tokensMax !== undefined && countTokens(stopped.text) > tokensMax) {
-    return { text: firstTokens(stopped.text, tokensMax), calls, finish: "length", stopSequence: undefined };
+    return { text: firstTokens(stopped.text, tokensMax), calls, finish: "length", stopSequence: undefined, halves };
   }
-  return { ...stopped, calls, finish: script.finish ?? "stop" };
+  return { ...stopped, calls, finish: script.finish ?? "stop", halves };
 }
 
 function planCalls(prompt: Prompt, script: Script): AnswerCall[] {
@@ -80,9 +87,9 @@ function limitCalls(calls: AnswerCall[], finish: Finish, tokensMax: number | und
     }
     const room = left - countTokens(call.name);
     if (room > 0) kept.push({ ...call, argumentsText: firstTokens(call.argumentsText, room) });
-    return { text: "", calls: kept, finish: "length", stopSequence: undefined };
+    return { text: "", calls: kept, finish: "length", stopSequence: undefined, halves: false };
   }
-  return { text: "", calls: kept, finish, stopSequence: undefined };
+  return { text: "", calls: kept, finish, stopSequence: undefined, halves: false };
 }
 
 function planText(prompt: Prompt, script: Script, index: number): string {

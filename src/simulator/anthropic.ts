@@ -7,6 +7,7 @@ import { validateAnthropic } from "./anthropic-validate.ts";
 import {
   type Answer,
   type AnswerCall,
+  type AnswerChoice,
   type Call,
   countTokens,
   type Face,
@@ -19,6 +20,7 @@ import {
   type Reply,
   text,
 } from "./face.ts";
+import { type FaultName, STATUSES } from "./script.ts";
 
 const LABEL = "Anthropic";
 const requestsLimit = 4_000;
@@ -38,6 +40,7 @@ export const anthropic: Face = {
   streamFault: () => event({ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }),
   brokenFrame: () => 'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"ty\n\n',
   scriptedFault,
+  namedFault,
   reply,
   models: () => ({
     data: models.map((id) => ({ type: "model", id, display_name: id, created_at: "2026-01-01T00:00:00Z" })),
@@ -257,7 +260,7 @@ function* streamedBlocks(answer: Answer, head: Head): Generator<StreamedBlock> {
   }
   const choice = answer.choices[0];
   if (choice === undefined) return;
-  if (choice.text !== "") yield { start: { type: "text", text: "" }, deltas: textDeltas(choice.text) };
+  if (choice.text !== "") yield { start: { type: "text", text: "" }, deltas: textDeltas(choice) };
   for (const [at, call] of choice.calls.entries()) {
     yield { start: toolUse(head, at, call, {}), deltas: inputDeltas(call) };
   }
@@ -276,8 +279,8 @@ function* thinkingDeltas(
   yield { delta: JSON.stringify({ type: "signature_delta", signature: signature(head) }), tokens };
 }
 
-function* textDeltas(said: string): Generator<{ delta: string; tokens: number }> {
-  for (const piece of pieces(said, 3)) {
+function* textDeltas({ text: said, halves }: AnswerChoice): Generator<{ delta: string; tokens: number }> {
+  for (const piece of pieces(said, 3, halves)) {
     yield { delta: `{"type":"text_delta","text":${JSON.stringify(piece)}}`, tokens: countTokens(piece) };
   }
 }
@@ -317,6 +320,12 @@ function scriptedFault(status: number, call: Call): Fault {
       ? { type: "api_error", message: "Service unavailable" }
       : { type: "invalid_request_error", message: `Simulated error with status ${status}.` };
   return { ...(known[status] ?? other), status };
+}
+
+function namedFault(name: FaultName, call: Call): Fault {
+  const fault = scriptedFault(name === "overloaded" ? 529 : STATUSES[name], call);
+  if (name === "context") return { ...fault, message: "prompt is too long: 210000 tokens > 200000 maximum" };
+  return name === "filter" ? { ...fault, message: "Output blocked by content filtering policy" } : fault;
 }
 
 function reply(fault: Fault, head: Head): Reply {

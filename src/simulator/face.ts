@@ -1,5 +1,6 @@
 // What every simulated provider must be able to do, and the small words they share.
 import type { JsonObject } from "../chat.ts";
+import type { FaultName } from "./script.ts";
 
 export type ProviderId = "openai" | "anthropic" | "google";
 
@@ -48,6 +49,8 @@ export interface AnswerChoice {
   calls: AnswerCall[];
   finish: Finish;
   stopSequence: string | undefined;
+  /** The halves of surrogate pairs come in different pieces. */
+  halves: boolean;
 }
 
 export interface Answer {
@@ -108,6 +111,8 @@ export interface Face {
   /** An event whose JSON is broken, as bytes of the stream. */
   brokenFrame(head: Head): string;
   scriptedFault(status: number, call: Call): Fault;
+  /** Absent where the provider has no error of that name. */
+  namedFault(name: FaultName, call: Call): Fault | undefined;
   reply(fault: Fault, head: Head): Reply;
   models(): JsonObject;
 }
@@ -121,8 +126,10 @@ export function countTokens(value: string): number {
   return Math.ceil(value.length / 4);
 }
 
-/** Text in pieces of `tokens` tokens. A surrogate pair is never cut, so a piece may be one unit longer or shorter. */
-export function* pieces(value: string, tokens: number): Generator<string> {
+/** Text in pieces of `tokens` tokens. A surrogate pair is never cut, so a piece may be one unit longer or shorter; with
+ *  `halves` every pair is, and its halves come in pieces of their own. */
+export function* pieces(value: string, tokens: number, halves = false): Generator<string> {
+  if (halves) return yield* value.split(/(?<=[\ud800-\udbff])|(?=[\udc00-\udfff])/);
   for (let start = 0; start < value.length; ) {
     let end = Math.min(value.length, start + tokens * 4);
     const last = value.charCodeAt(end - 1);

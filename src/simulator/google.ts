@@ -22,6 +22,7 @@ import { signaturePrefix } from "./google-contents.ts";
 import { geminiProfile } from "./google-models.ts";
 import { readRequest } from "./google-shape.ts";
 import { validateGoogle } from "./google-validate.ts";
+import { type FaultName, STATUSES } from "./script.ts";
 
 const LABEL = "Google";
 const models = ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash-preview", "gemini-3.5-flash", "gemini-3.8-flash"];
@@ -39,6 +40,7 @@ export const google: Face = {
   streamFault,
   brokenFrame: (head) => piece(head, '{"candidates":[{"content":{"parts":[{"te', false),
   scriptedFault,
+  namedFault,
   reply,
   models: () => ({
     models: models.map((id) => ({
@@ -293,7 +295,7 @@ function* streamedParts(answer: Answer, head: Head): Generator<StreamedPart> {
     }
     // What is thought but not shown still takes its time.
     if (!shown && answer.reasoningTokens > 0) yield { parts: [], index, tokens: answer.reasoningTokens, thought: true };
-    for (const said of pieces(choice.text, 8)) {
+    for (const said of pieces(choice.text, 8, choice.halves)) {
       yield { parts: [{ text: said }], index, tokens: countTokens(said), thought: false };
     }
     const parts = callParts(choice.calls, head);
@@ -340,6 +342,16 @@ function scriptedFault(status: number, call: Call): Fault {
   };
   const message = known[status] ?? `Simulated error with status ${status}.`;
   return status === 429 ? { status, message, details: [quotaFailure(call)] } : { status, message };
+}
+
+/** A blocked prompt is no error here but an answer without candidates; nothing of its own says that money is out. */
+function namedFault(name: FaultName, call: Call): Fault | undefined {
+  if (name === "auth") return badKey();
+  if (name === "filter" || name === "quota") return undefined;
+  const fault = scriptedFault(STATUSES[name], call);
+  if (name !== "context") return fault;
+  const message = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).";
+  return { ...fault, message };
 }
 
 function quotaFailure(call: Call): JsonObject {

@@ -17,7 +17,9 @@ import {
   type Reply,
   text,
 } from "./face.ts";
+import { gptProfile } from "./openai-models.ts";
 import { validateOpenai } from "./openai-validate.ts";
+import { type FaultName, STATUSES } from "./script.ts";
 
 const LABEL = "OpenAI";
 const requestsLimit = 10_000;
@@ -36,6 +38,7 @@ export const openai: Face = {
   streamFault: () => `data: ${JSON.stringify({ error: envelope(serverFault) })}\n\n`,
   brokenFrame: (head) => `data: {"id":"${chatId(head)}","object":"chat.completion.chunk","choices":[{"delta":{"con\n\n`,
   scriptedFault,
+  namedFault,
   reply,
   models: () => ({
     object: "list",
@@ -76,7 +79,7 @@ function wrongKey(key: string): Fault {
   return { status: 401, code: "invalid_api_key", message };
 }
 
-function readPrompt(call: Call): Prompt {
+export function readPrompt(call: Call): Prompt {
   const { body } = call;
   const messages = objectsIn(body.messages);
   const lastUser = messages.findLast((message) => message.role === "user");
@@ -247,7 +250,7 @@ function* interleaved(answer: Answer, head: Head): Generator<Delta> {
 }
 
 function* deltas(choice: AnswerChoice, index: number, head: Head): Generator<Delta> {
-  for (const piece of pieces(choice.text, 1)) {
+  for (const piece of pieces(choice.text, 1, choice.halves)) {
     yield { index, delta: `{"content":${JSON.stringify(piece)}}`, tokens: 1 };
   }
   for (const [at, call] of choice.calls.entries()) {
@@ -306,6 +309,21 @@ function scriptedFault(status: number, call: Call): Fault {
   };
   const other = status >= 500 ? serverFault : { message: `Simulated error with status ${status}.` };
   return { ...(known[status] ?? other), status };
+}
+
+function namedFault(name: FaultName, call: Call): Fault {
+  if (name === "context") {
+    const { contextTokens } = gptProfile(call.model);
+    const message = `This model's maximum context length is ${contextTokens} tokens. However, your messages resulted in ${contextTokens + 1} tokens. Please reduce the length of the messages.`;
+    return { status: 400, code: "context_length_exceeded", param: "messages", message };
+  }
+  if (name === "filter") {
+    const message = "Your request was rejected as a result of our safety system.";
+    return { status: 400, code: "content_policy_violation", message };
+  }
+  // Out of money is a 429 here.
+  const fault = scriptedFault(STATUSES[name], call);
+  return name === "quota" ? { ...fault, status: 429 } : fault;
 }
 
 function envelope(fault: Fault): JsonObject {

@@ -1,11 +1,15 @@
 // Which provider and which operation a path means.
 import { anthropic } from "./anthropic.ts";
 import type { Call, Face } from "./face.ts";
+import { flavourFace } from "./flavours/face.ts";
+import { flavours } from "./flavours.ts";
 import { google } from "./google.ts";
 import { openai } from "./openai.ts";
 
 export interface Route {
   face: Face;
+  /** The compatible provider that OpenAI's protocol is played as. */
+  flavour: string | undefined;
   kind: "chat" | "models" | "unknown";
   /** From the path, directives included; undefined when the body names the model. */
   model: string | undefined;
@@ -16,17 +20,26 @@ export interface Route {
   message: string;
 }
 
-const prefixes: Record<string, Face> = { openai, anthropic, google };
+/** By first segment of the path. Vertex is Gemini at another address. */
+const prefixes = new Map<string, Face>([
+  ["openai", openai],
+  ["anthropic", anthropic],
+  ["google", google],
+  ["vertex", google],
+  ...[...flavours].map(([id, flavour]): [string, Face] => [id, flavourFace(flavour)]),
+]);
 
 export function route(method: string, url: string, header: Call["header"]): Route {
   const [path = "/", query = ""] = url.split("?", 2);
-  const prefix = /^\/(openai|anthropic|google)(?=\/)/.exec(path)?.[1];
-  const bare = prefix === undefined ? path : path.slice(prefix.length + 1);
-  const face = (prefix === undefined ? undefined : prefixes[prefix]) ?? guess(bare, header);
-  const plain = { face, model: undefined, stream: undefined, arrayStream: false, message: "" };
+  const first = /^\/([\w-]+)(?=\/)/.exec(path)?.[1] ?? "";
+  const named = prefixes.get(first);
+  const bare = named === undefined ? path : path.slice(first.length + 1);
+  const face = named ?? guess(bare, header);
+  const flavour = flavours.has(first) ? first : undefined;
+  const plain = { face, flavour, model: undefined, stream: undefined, arrayStream: false, message: "" };
   if (method === "GET" && (face === google ? /^\/v1(beta|alpha)?\/models$/ : /^\/v1\/models$/).test(bare))
     return { ...plain, kind: "models" };
-  if (method === "POST" && face === openai && bare === "/v1/chat/completions") return { ...plain, kind: "chat" };
+  if (method === "POST" && face.id === "openai" && bare === "/v1/chat/completions") return { ...plain, kind: "chat" };
   if (method === "POST" && face === anthropic && bare === "/v1/messages") return { ...plain, kind: "chat" };
   const generate = /^\/v1(?:beta|alpha)?\/(.+):(generateContent|streamGenerateContent)$/.exec(bare);
   if (method === "POST" && face === google && generate !== null) {
@@ -51,7 +64,7 @@ function guess(path: string, header: Call["header"]): Face {
 /** `models/gemini-3-flash%2Bttft=200ms` → `gemini-3-flash+ttft=200ms`. Clients that do not encode the segment leave `+` as
  *  it is; then percent signs belong to the `text` directive and are decoded there. */
 function modelName(path: string): string {
-  const name = path.startsWith("models/") ? path.slice("models/".length) : path;
+  const name = path.replace(/^(publishers\/google\/)?models\//, "");
   if (name.includes("+")) return name;
   try {
     return decodeURIComponent(name);

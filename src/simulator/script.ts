@@ -1,4 +1,5 @@
 // What a simulated request should do beyond answering: one table of directives, read from a header or a model name.
+import { flavours } from "./flavours.ts";
 
 /** Absent members mean: behave normally. Built by `parseScript`, or by hand for the `script` option of the simulator. */
 export interface Script {
@@ -8,6 +9,7 @@ export interface Script {
   /** Exact length of the answer text. */
   tokens?: number;
   status?: number;
+  fault?: FaultName;
   retryAfterS?: number;
   hang?: "headers" | "preamble" | "stream";
   cut?: boolean;
@@ -17,6 +19,7 @@ export interface Script {
   empty?: boolean;
   finish?: "stop" | "length" | "tool" | "filter";
   text?: string;
+  halves?: boolean;
   cachedTokens?: number;
   reasoningTokens?: number;
 }
@@ -31,6 +34,21 @@ interface Directive {
 }
 
 const scriptedStatuses = [400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529];
+
+/** Failures by what they are about, with the status most providers give them. */
+export const STATUSES = {
+  auth: 401,
+  quota: 402,
+  rate: 429,
+  model: 404,
+  context: 400,
+  filter: 400,
+  params: 400,
+  overloaded: 503,
+  server: 500,
+} as const;
+export type FaultName = keyof typeof STATUSES;
+const faultNames = Object.keys(STATUSES) as FaultName[];
 
 const tokensMax = 100_000;
 const waitMsMax = 600_000;
@@ -55,6 +73,11 @@ const directives: Record<string, Directive> = {
     value: scriptedStatuses.join("|"),
     help: "fail with this status and the provider's own error body",
     read: (value) => pick(oneOf(value, scriptedStatuses.map(String)), (status) => ({ status: Number(status) })),
+  },
+  fault: {
+    value: faultNames.join("|"),
+    help: "fail for this reason, with whatever status and words the provider has for it",
+    read: (value) => pick(oneOf(value, faultNames), (fault) => ({ fault })),
   },
   "retry-after": {
     value: "<seconds>",
@@ -100,6 +123,11 @@ const directives: Record<string, Directive> = {
     value: "<percent-encoded text>",
     help: "answer with this text",
     read: (value) => pick(percentDecoded(value), (text) => ({ text })),
+  },
+  halves: {
+    value: "",
+    help: "stream the halves of surrogate pairs (most emoji) in different pieces",
+    read: (value) => flag(value, { halves: true }),
   },
   cached: {
     value: `<0..${tokensMax}>`,
@@ -147,6 +175,11 @@ export const simulatorHelp = `The simulator plays three providers on one port:
   Anthropic   POST /anthropic/v1/messages           GET /anthropic/v1/models
   Gemini      POST /google/v1beta/models/<model>:generateContent, :streamGenerateContent?alt=sse
               GET /google/v1beta/models
+  Vertex AI   POST /vertex/v1/publishers/google/models/<model>:generateContent, like Gemini
+
+and, as strictly as each of them, the providers that speak OpenAI's protocol, at POST /<provider>/v1/chat/completions:
+
+  ${wrapped([...flavours.keys()], 110).join("\n  ")}
 
 Any non-empty key is accepted, except keys that start with "sk-wrong". Any model name is accepted. Answers are
 deterministic. Directives change what happens, in the model name or in a header:
@@ -160,6 +193,16 @@ ${Object.entries(directives)
   .map(([name, directive]) => `  ${usage(name, directive)}\n      ${directive.help}`)
   .join("\n")}
 `;
+
+function wrapped(words: string[], lineChars: number): string[] {
+  const lines = [""];
+  for (const word of words) {
+    const line = lines.pop() ?? "";
+    if (line.length + word.length < lineChars) lines.push(`${line}${line === "" ? "" : " "}${word}`);
+    else lines.push(line, word);
+  }
+  return lines;
+}
 
 function accepted(): string {
   return Object.entries(directives)

@@ -16,6 +16,8 @@ export type { Script };
 
 export interface SimulatedRequest {
   provider: ProviderId;
+  /** Which OpenAI-compatible provider it went to; undefined for OpenAI itself and for the others. */
+  flavour: string | undefined;
   /** Without directives. */
   model: string;
   stream: boolean;
@@ -66,7 +68,14 @@ export interface SimulatorOptions {
 
 const recordedMax = 1_000;
 const bodyBytesMax = 32 * 1024 * 1024;
-const credentialHeaders = new Set(["authorization", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization"]);
+const credentialHeaders = new Set([
+  "authorization",
+  "api-key",
+  "x-api-key",
+  "x-goog-api-key",
+  "cookie",
+  "proxy-authorization",
+]);
 
 interface State {
   script: ScriptSource | undefined;
@@ -165,6 +174,11 @@ async function answer(response: ServerResponse, face: Face, head: Head, script: 
   if (script.ttftMs !== undefined) await pause(script.ttftMs, response);
   if (script.status !== undefined)
     return fail(response, face, withRetry(face.scriptedFault(script.status, call), script), head);
+  if (script.fault !== undefined) {
+    const fault = face.namedFault(script.fault, call);
+    const message = `simulator directive "fault=${script.fault}" has no meaning for this provider`;
+    return fail(response, face, fault === undefined ? { status: 400, message } : withRetry(fault, script), head);
+  }
   const invalid = face.validate(call);
   if (invalid !== undefined) return fail(response, face, invalid, head);
   const planned = planAnswer(face.prompt(call), script);
@@ -204,8 +218,10 @@ function fail(response: ServerResponse, face: Face, fault: Fault, head: Head): v
 
 function send(response: ServerResponse, status: number, headers: Record<string, string>, body: unknown): void {
   if (response.closed) return;
-  const bytes = Buffer.from(JSON.stringify(body));
-  response.writeHead(status, { "content-type": "application/json", "content-length": bytes.length, ...headers });
+  // Some put a page before their API that answers in HTML.
+  const [type, text] = typeof body === "string" ? ["text/html", body] : ["application/json", JSON.stringify(body)];
+  const bytes = Buffer.from(text);
+  response.writeHead(status, { "content-type": type, "content-length": bytes.length, ...headers });
   response.end(bytes);
 }
 
@@ -227,6 +243,7 @@ function toCall(target: Route, request: IncomingMessage, value: unknown): Call {
 function findScript(state: State, request: IncomingMessage, target: Route, call: Call, head: Head): ParsedScript {
   const script = state.script?.({
     provider: target.face.id,
+    flavour: target.flavour,
     model: call.model,
     stream: call.stream,
     body: call.body,

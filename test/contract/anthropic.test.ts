@@ -52,6 +52,16 @@ const weather = {
 };
 const PIXEL = "iVBORw0KGgo=";
 
+const SEARCHED = [
+  { type: "server_tool_use" as const, id: "srvtoolu_1", name: "web_search" as const, input: { query: "q" } },
+  {
+    type: "web_search_tool_result" as const,
+    tool_use_id: "srvtoolu_1",
+    content: [{ type: "web_search_result" as const, url: "https://e.x", title: "T", encrypted_content: "E" }],
+  },
+  { type: "text" as const, text: "42" },
+];
+
 const CALLS: { name: string; ours: ChatBody; theirs: MessageCreateParamsNonStreaming }[] = [
   {
     name: "one question with a system prompt",
@@ -285,20 +295,109 @@ const CALLS: { name: string; ours: ChatBody; theirs: MessageCreateParamsNonStrea
       tools: [{ name: "weather", input_schema: weather }],
     },
   },
+  {
+    name: "a custom tool beside a web search",
+    ours: {
+      model: "claude-opus-4-6",
+      max_tokens: 100,
+      messages: [{ role: "user", content: "List" }],
+      tools: [{ type: "custom", custom: { name: "sh", description: "run" } }],
+      web_search_options: { user_location: { type: "approximate", approximate: { country: "NO" } } },
+    },
+    theirs: {
+      model: "claude-opus-4-6",
+      max_tokens: 100,
+      messages: [{ role: "user", content: [{ type: "text", text: "List" }] }],
+      tools: [
+        {
+          name: "sh",
+          description: "run",
+          input_schema: {
+            type: "object",
+            properties: { input: { type: "string" } },
+            required: ["input"],
+            additionalProperties: false,
+          },
+        },
+        {
+          type: "web_search_20250305",
+          name: "web_search",
+          max_uses: 5,
+          user_location: { type: "approximate", country: "NO" },
+        },
+      ],
+    },
+  },
+  {
+    name: "an answer after one that came with its own blocks",
+    ours: {
+      model: "claude-opus-4-6",
+      max_tokens: 100,
+      messages: [
+        { role: "user", content: "Search" },
+        { role: "assistant", content: "42", content_blocks: SEARCHED },
+        { role: "user", content: "Sure?" },
+      ],
+    },
+    theirs: {
+      model: "claude-opus-4-6",
+      max_tokens: 100,
+      messages: [
+        { role: "user", content: [{ type: "text", text: "Search" }] },
+        { role: "assistant", content: SEARCHED },
+        { role: "user", content: [{ type: "text", text: "Sure?" }] },
+      ],
+    },
+  },
 ];
 
 describe("the encoder writes what the SDK writes", () => {
   for (const { name, ours, theirs } of CALLS) {
     test(name, async () => {
-      const sent = await sentBySdk(theirs, ours.stream === true);
       const encoded = anthropicMessages.encode(anthropicCall(ours));
       if (encoded.kind !== "encoded") throw new Error(encoded.error.message);
+      const sent = await sentBySdk(theirs, ours.stream === true || encoded.streams === true);
       expect(encoded.warnings).toEqual([]);
       expect(JSON.parse(encoded.wire.body)).toEqual(sent.body);
       expect(encoded.wire.path).toBe(sent.path);
       expect(sent.contentType).toBe("application/json");
     });
   }
+});
+
+test("betas and what they bring are written as the SDK's beta client writes them", async () => {
+  let sent: { beta: string | null; body: unknown } | undefined;
+  server.use(
+    http.post("https://anthropic.test/*", async ({ request }) => {
+      sent = { beta: request.headers.get("anthropic-beta"), body: await request.json() };
+      return HttpResponse.json({ id: "msg_1", type: "message", role: "assistant", content: [], usage: {} });
+    }),
+  );
+  const shared = { model: "claude-opus-5-5", max_tokens: 100 };
+  await client.beta.messages.create({
+    ...shared,
+    messages: [{ role: "user", content: [{ type: "text", text: "hi" }] }],
+    thinking: {
+      type: "adaptive",
+      display: "summarized",
+      block_binding: { prefix_mismatch_behavior: "drop_block" },
+    },
+    speed: "fast",
+    betas: ["files-api-2025-04-14", "fast-mode-2026-02-01", "thinking-binding-controls-2026-08-01"],
+  });
+  const body = { ...shared, service_tier: "fast", betas: ["files-api-2025-04-14"] };
+  const encoded = anthropicMessages.encode(
+    anthropicCall(
+      { ...body, messages: [{ role: "user", content: "hi" }] },
+      {
+        entry: { id: shared.model, features: { fastMode: true } },
+        repairs: ["thinking_blocks=drop_unbound"],
+      },
+    ),
+  );
+  if (encoded.kind !== "encoded") throw new Error(encoded.error.message);
+  expect(encoded.wire.headers["anthropic-beta"]).toBe(sent?.beta);
+  expect(JSON.parse(encoded.wire.body)).toEqual(sent?.body);
 });
 
 const ROOT = new URL("../dialects/anthropic-messages/", import.meta.url);
@@ -343,4 +442,17 @@ describe("the decoder reads what the SDK reads", () => {
       expect(answer.usage?.outputTokens).toBe(message.usage.output_tokens);
     });
   }
+
+  test("blocks of an answer that comes as it is are those the SDK puts together", async () => {
+    const name = "content-blocks-come-whole-when-asked-for";
+    const bytes = readFileSync(new URL(`${name}/upstream.sse`, ROOT));
+    const headers = { "content-type": "text/event-stream" };
+    server.use(http.post("https://anthropic.test/*", () => new HttpResponse(bytes, { headers })));
+    const message = await client.messages
+      .stream({ model: "claude-opus-5", max_tokens: 1, messages: [{ role: "user", content: "hi" }] })
+      .finalMessage();
+    const request = JSON.parse(readFileSync(new URL(`${name}/request.json`, ROOT), "utf8")) as ChatBody;
+    const [choice] = fold(decodeChunks([bytes], anthropicCall(request))).choices;
+    expect(choice?.messageExtra.content_blocks).toEqual(message.content);
+  });
 });

@@ -1,10 +1,13 @@
 // What must hold for every history and every stream, not only for the recorded ones.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { anthropicMessages } from "../../providers/dialects/anthropic-messages.ts";
-import type { ChatEvent, ChatMessage } from "../../src/chat.ts";
-import { anthropicCall, cutAt, decodeChunks } from "./anthropic-calls.ts";
+import { type ChatEvent, type ChatMessage, fold } from "../../src/chat.ts";
+import type { Call } from "../../src/dialect.ts";
+import { isObject, parseJson } from "../../src/json.ts";
+import { anyContent, type Ending, eventsOf, messageOf } from "./anthropic-answers.ts";
+import { anthropicCall, cutAt, decodeChunks, sseOf, wireOf } from "./anthropic-calls.ts";
 
 interface Turn {
   role: string;
@@ -112,19 +115,70 @@ test("a longer conversation starts with the turns of the shorter one, so that th
 });
 
 const ROOT = new URL("./anthropic-messages/", import.meta.url);
-const streams = readdirSync(ROOT, { recursive: true, encoding: "utf8" })
-  .filter((path) => path.endsWith("upstream.sse"))
-  .map((path) => readFileSync(new URL(path, ROOT)));
+const json = (path: string) => {
+  const url = new URL(path, ROOT);
+  return existsSync(url) ? JSON.parse(readFileSync(url, "utf8")) : undefined;
+};
+const streams = readdirSync(ROOT)
+  .filter((name) => existsSync(new URL(`${name}/upstream.sse`, ROOT)))
+  .map((name) => ({
+    bytes: readFileSync(new URL(`${name}/upstream.sse`, ROOT)),
+    call: anthropicCall(json(`${name}/request.json`), { continuation: json(`${name}/about.json`)?.continuation }),
+  }));
 
 test("events do not depend on where the network cuts the bytes", () => {
   const cuts = fc.array(fc.nat(3000), { maxLength: 20 });
   fc.assert(
-    fc.property(fc.constantFrom(...streams), cuts, (stream, offsets) => {
-      expect(decodeChunks(cutAt(stream, offsets), anthropicCall())).toEqual(decodeChunks([stream], anthropicCall()));
+    fc.property(fc.constantFrom(...streams), cuts, ({ bytes, call }, offsets) => {
+      expect(decodeChunks(cutAt(bytes, offsets), call)).toEqual(decodeChunks([bytes], call));
     }),
     { numRuns: 200 },
   );
 });
+
+const FORMAT = { type: "json_schema", json_schema: { name: "r", schema: { type: "object" } } };
+const custom = { type: "custom", custom: { name: "sh" } };
+const ask = { model: "claude-opus-5", messages: [{ role: "user", content: "hi" }] };
+/** Requests whose answers are read in different ways. */
+const calls = fc.constantFrom<Call>(
+  anthropicCall(ask),
+  anthropicCall({ ...ask, tools: [custom], content_blocks: true }),
+  anthropicCall({ ...ask, web_search_options: {} }),
+  anthropicCall({ ...ask, response_format: { type: "json_object" } }),
+  anthropicCall({ ...ask, model: "claude-3-haiku", response_format: FORMAT }),
+  anthropicCall({ ...ask, reasoning: { exclude: true }, functions: [{ name: "f" }] }),
+);
+
+test("a stream folds to what the same answer is when it comes whole", () => {
+  const endings: fc.Arbitrary<Ending> = fc.record({
+    stop_reason: fc.constantFrom("end_turn", "tool_use", "max_tokens", "stop_sequence", "refusal", "pause_turn"),
+    stop_sequence: fc.option(fc.constant("END")),
+    stop_details: fc.option(fc.constant({ type: "refusal", category: "bio", explanation: null })),
+    usage: fc.record({
+      input_tokens: fc.nat(),
+      output_tokens: fc.nat(),
+      service_tier: fc.constantFrom("standard", "priority", null),
+    }),
+  });
+  fc.assert(
+    fc.property(calls, anyContent, endings, fc.integer({ min: 1, max: 5 }), (call, content, ending, size) => {
+      const whole = anthropicMessages.decodeBody(messageOf(content, ending), call);
+      const streamed = decodeChunks([sseOf(eventsOf(content, ending, size))], call);
+      expect(fold(streamed)).toEqual(fold(whole));
+      expect(streamed.filter(isPause)).toEqual(whole.filter(isPause));
+      // A pause is taken up by the next call only when there is something to send back.
+      for (const { state } of whole.filter(isPause)) {
+        const next = { ...call, continuation: state };
+        expect(wireOf(next).body.messages).not.toEqual(wireOf(call).body.messages);
+      }
+    }),
+    { numRuns: 400 },
+  );
+});
+
+function isPause(event: ChatEvent): event is Extract<ChatEvent, { type: "continue" }> {
+  return event.type === "continue";
+}
 
 const blockTypes = fc.constantFrom("text", "thinking", "redacted_thinking", "tool_use", "server_tool_use", "odd", null);
 const upstreamEvent = fc.oneof(
@@ -147,11 +201,27 @@ const upstreamEvent = fc.oneof(
         fc.record({ id: fc.constant("m"), content: fc.anything(), usage: fc.anything() }),
       ),
       content_block: fc.oneof(
-        fc.record({ type: blockTypes, text: fc.anything(), input: fc.anything() }),
+        fc.record({
+          type: blockTypes,
+          name: fc.constantFrom("f", "sh", "json_output", 7),
+          text: fc.anything(),
+          input: fc.anything(),
+          citations: fc.anything(),
+        }),
         fc.constant(7),
       ),
       delta: fc.record({
-        type: fc.constantFrom("text_delta", "thinking_delta", "signature_delta", "input_json_delta", 3),
+        type: fc.constantFrom(
+          "text_delta",
+          "thinking_delta",
+          "signature_delta",
+          "input_json_delta",
+          "citations_delta",
+          3,
+        ),
+        citation: fc.anything(),
+        stop_sequence: fc.anything(),
+        stop_details: fc.anything(),
         text: fc.anything(),
         thinking: fc.string(),
         signature: fc.anything(),
@@ -168,8 +238,8 @@ const upstreamEvent = fc.oneof(
 
 test("whatever the provider sends, the decoder does not throw and ends exactly once", () => {
   fc.assert(
-    fc.property(fc.array(upstreamEvent, { maxLength: 12 }), fc.string(), (upstream, rest) => {
-      const decoder = anthropicMessages.decoder(anthropicCall());
+    fc.property(calls, fc.array(upstreamEvent, { maxLength: 12 }), fc.string(), (call, upstream, rest) => {
+      const decoder = anthropicMessages.decoder(call);
       const frames = upstream.map((event) => ({ event: undefined, data: jsonOf(event) }));
       const events = [...frames.flatMap((frame) => decoder.push(frame)), ...decoder.end(rest)];
       expect(events.filter(isTerminal)).toHaveLength(1);
@@ -181,8 +251,31 @@ test("whatever the provider sends, the decoder does not throw and ends exactly o
 });
 
 function isTerminal(event: ChatEvent): boolean {
-  return event.type === "end" || event.type === "error";
+  return event.type === "end" || event.type === "error" || event.type === "continue";
 }
+
+test("whatever the bytes, the whole body, the error or the state of a pause, nothing throws", () => {
+  const messages = fc.oneof(
+    fc.string(),
+    fc.constantFrom("max_tokens: 9 > 1", "does not support effort level 'x'. Supported levels: ,", "tool_choice"),
+  );
+  const all = { call: calls, bytes: fc.uint8Array({ maxLength: 200 }), value: fc.anything(), message: messages };
+  fc.assert(
+    fc.property(fc.record(all), ({ call, bytes, value, message }) => {
+      expect(decodeChunks([Buffer.from(bytes)], call).filter(isTerminal)).toHaveLength(1);
+      const body = parseJson(jsonOf(value));
+      expect(anthropicMessages.decodeBody(body, call).filter(isTerminal)).toHaveLength(1);
+      expect(anthropicMessages.decodeBody({ content: [body, { type: "text", text: body }] }, call)).not.toEqual([]);
+      const error = anthropicMessages.decodeError({ status: 400, headers: {}, text: jsonOf(value), nowMs: 0 });
+      anthropicMessages.repair!({ ...error, message }, call);
+      const continuation = isObject(body) ? body : { content: body };
+      const resumed = { ...call, continuation };
+      expect(anthropicMessages.encode(resumed).kind).toBe("encoded");
+      expect(decodeChunks([Buffer.from('data: {"type":"message_stop"}\n\n')], resumed).at(-1)).toEqual({ type: "end" });
+    }),
+    { numRuns: 300 },
+  );
+});
 
 /** fast-check's values may be what JSON cannot say (big integers, cycles). */
 function jsonOf(value: unknown): string {

@@ -1,34 +1,30 @@
 // The Anthropic Messages dialect against cases as data: a directory per case, named after what it shows.
-//   request.json [+ about.json {strict, threads}] -> wire.json {body, warnings} | refusal.json
-//   upstream.sse and/or body.json [+ request.json] -> events.json;  both: the stream folds to the buffered answer
+//   request.json [+ about.json] -> wire.json {body, warnings, headers?} | refusal.json
+//   upstream.sse and/or body.json [+ request.json, about.json] -> events.json;  both: the stream folds to the buffered answer
 //   response.json {status, headers, body | text} -> error.json
+// about.json: {strict, threads, entry, repairs, continuation, downloads}
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { toolInput } from "../../providers/dialects/anthropic/assistant.ts";
-import { Deviations } from "../../providers/dialects/anthropic/deviations.ts";
 import { legalId } from "../../providers/dialects/anthropic/ids.ts";
 import { anthropicMessages } from "../../providers/dialects/anthropic-messages.ts";
+import { Report } from "../../providers/dialects/report.ts";
 import { type ChatBody, type ChatEvent, fold, type JsonObject, type ProviderError } from "../../src/chat.ts";
-import { anthropicCall, cutAt, decodeChunks } from "./anthropic-calls.ts";
+import type { Call, Download } from "../../src/dialect.ts";
+import { anthropicCall, type CallOptions, cutAt, decodeChunks, wireOf } from "./anthropic-calls.ts";
 
 const ROOT = new URL("./anthropic-messages/", import.meta.url);
 
-/** Behaviours of the written specification that this dialect does not have yet. */
-const NOT_COVERED = [
-  "custom tools (they are refused): ChatEvent has no custom tool call to answer with",
-  "url citations of web search: ChatEvent has no annotations",
-  "service_tier, stop_sequence, stop_details and content_blocks of an answer: ChatEvent does not carry them",
-  "continuing after pause_turn: it takes another upstream call, which a pure decoder cannot make",
-  "reactive repairs after a 400: they take another upstream call; the error says `unsupported`",
-  "anthropic-beta and the fast tier: they need a per-key allow-list",
-] as const;
-
-for (const behaviour of NOT_COVERED) test.skip(`not covered: ${behaviour}`);
+interface About extends Omit<CallOptions, "downloads"> {
+  /** Where the trap was seen. */
+  threads?: string[];
+  downloads?: Record<string, Download>;
+}
 
 interface Files {
-  about: { strict?: boolean; threads?: string[] } | undefined;
+  about: About | undefined;
   request: ChatBody | undefined;
-  wire: { body: JsonObject; warnings: string[] } | undefined;
+  wire: { body: JsonObject; warnings: string[]; headers?: Record<string, string> } | undefined;
   refusal: Partial<ProviderError> | undefined;
   body: unknown;
   events: ChatEvent[] | undefined;
@@ -59,6 +55,12 @@ function load(name: string): Files {
   };
 }
 
+function callOf({ about = {}, request }: Files): Call {
+  const { threads: _, downloads, ...options } = about;
+  const files = downloads === undefined ? {} : { downloads: new Map(Object.entries(downloads)) };
+  return anthropicCall(request, { ...options, ...files });
+}
+
 const cases = readdirSync(ROOT).map((name) => ({ name: name.replaceAll("-", " "), files: load(name) }));
 const having = (...keys: (keyof Files)[]) => cases.filter(({ files }) => keys.every((key) => files[key] !== undefined));
 
@@ -70,19 +72,20 @@ test("every case is read by a test", () => {
 describe("a request", () => {
   for (const { name, files } of having("request", "wire")) {
     test(name, () => {
-      const { about, request, wire } = files;
-      const encoded = anthropicMessages.encode(anthropicCall(request!, { strict: about?.strict }));
+      const { headers = {}, ...wire } = files.wire!;
+      const encoded = anthropicMessages.encode(callOf(files));
       if (encoded.kind !== "encoded") throw new Error(`refused: ${encoded.error.message}`);
       expect({ body: JSON.parse(encoded.wire.body), warnings: encoded.warnings }).toEqual(wire);
-      expect(encoded.wire).toMatchObject({ path: "/v1/messages", headers: { "anthropic-version": "2023-06-01" } });
+      expect(encoded.wire.path).toBe("/v1/messages");
+      expect(encoded.wire.headers).toEqual({ "anthropic-version": "2023-06-01", ...headers });
+      // What the wire streams although the caller did not ask, the loop must know of.
+      expect(encoded.streams === true).toBe(wire.body.stream === true && files.request?.stream !== true);
     });
   }
 
   for (const { name, files } of having("request", "refusal")) {
     test(name, () => {
-      const { about, request, refusal } = files;
-      const encoded = anthropicMessages.encode(anthropicCall(request!, { strict: about?.strict }));
-      expect(encoded).toMatchObject({ kind: "refusal", error: refusal });
+      expect(anthropicMessages.encode(callOf(files))).toMatchObject({ kind: "refusal", error: files.refusal });
     });
   }
 
@@ -92,6 +95,24 @@ describe("a request", () => {
     const encoded = anthropicMessages.encode(anthropicCall(body, { entry }));
     const expected = { max_tokens: 77_000, output_config: { effort: "max" } };
     expect(encoded.kind === "encoded" && JSON.parse(encoded.wire.body)).toMatchObject(expected);
+  });
+
+  test("every field is treated as its class says", () => {
+    const plain = { model: "claude-opus-5", max_tokens: 9, messages: [{ role: "user", content: "hi" }] };
+    const without = wireOf(anthropicCall(plain));
+    const fields = Object.entries(anthropicMessages.fields!);
+    const unmapped = fields.flatMap(([field, { class: kind }]) => (kind === "mapped" ? [] : [`${kind} ${field}`]));
+    expect(unmapped.join(", ")).toMatchInlineSnapshot(
+      `"silent stream_options, silent metadata, silent prompt_cache_key, silent prompt_cache_retention, silent audio, refused n, refused logprobs, refused top_logprobs, refused modalities, dropped moderation, dropped seed, dropped frequency_penalty, dropped presence_penalty, dropped logit_bias, dropped store, dropped prediction, dropped verbosity, silent models, silent plugins, silent provider, silent route, silent session_id, silent transforms, silent usage"`,
+    );
+    for (const [field, { class: kind }] of fields) {
+      if (kind === "mapped") continue;
+      const call = anthropicCall({ ...plain, [field]: "x" });
+      if (kind === "refused") expect(anthropicMessages.encode(call)).toMatchObject({ error: { param: field } });
+      else if (kind === "silent") expect(wireOf(call)).toEqual(without);
+      else expect(wireOf(call)).toEqual({ ...without, warnings: [`${kind}:${field}`] });
+      expect(wireOf(anthropicCall({ ...plain, [field]: null }))).toEqual(without);
+    }
   });
 
   test("strict tools beyond what the provider compiles for one request lose their guarantee", () => {
@@ -126,7 +147,7 @@ describe("a request", () => {
 
   test("arguments of any kind become an object", () => {
     const inputs = ['{"a":1}', "", " ", "null", '"{\\"a\\":1}"', "[1]", '{"a":'];
-    expect(inputs.map((text) => toolInput(text, new Deviations()))).toEqual([
+    expect(inputs.map((text) => toolInput(text, new Report(false)))).toEqual([
       { a: 1 },
       {},
       {},
@@ -141,23 +162,22 @@ describe("a request", () => {
 describe("a stream", () => {
   for (const { name, files } of having("stream", "events")) {
     test(name, () => {
-      const { request, stream, events } = files;
-      expect(decodeChunks([stream!], anthropicCall(request))).toEqual(events);
+      expect(decodeChunks([files.stream!], callOf(files))).toEqual(files.events);
     });
   }
 
   for (const { name, files } of having("stream", "events")) {
     test(`cut into single bytes: ${name}`, () => {
-      const { request, stream, events } = files;
-      expect(decodeChunks(cutAt(stream!, [...stream!.keys()]), anthropicCall(request))).toEqual(events);
+      const { stream, events } = files;
+      expect(decodeChunks(cutAt(stream!, [...stream!.keys()]), callOf(files))).toEqual(events);
     });
   }
 
   for (const { name, files } of having("stream", "body")) {
     test(`folds to the buffered answer: ${name}`, () => {
-      const { request, stream, body } = files;
-      const streamed = fold(decodeChunks([stream!], anthropicCall(request)));
-      expect(streamed).toEqual(fold(anthropicMessages.decodeBody(body, anthropicCall(request))));
+      const { stream, body } = files;
+      const streamed = fold(decodeChunks([stream!], callOf(files)));
+      expect(streamed).toEqual(fold(anthropicMessages.decodeBody(body, callOf(files))));
     });
   }
 });
@@ -166,7 +186,7 @@ describe("a buffered answer", () => {
   const buffered = having("body", "events").filter(({ files }) => files.stream === undefined);
   for (const { name, files } of buffered) {
     test(name, () => {
-      expect(anthropicMessages.decodeBody(files.body, anthropicCall(files.request))).toEqual(files.events);
+      expect(anthropicMessages.decodeBody(files.body, callOf(files))).toEqual(files.events);
     });
   }
 

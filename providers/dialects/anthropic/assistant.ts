@@ -1,29 +1,26 @@
 // An assistant message of the history as blocks: thinking at its old place, text, tool calls.
 import type { ChatMessage, JsonObject } from "../../../src/chat.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
+import type { Report } from "../report.ts";
 import { markerOf, markLast, withoutBlankText } from "./cache.ts";
-import type { Deviations } from "./deviations.ts";
 import type { HistoryCall } from "./entry.ts";
 import { partsOf } from "./parts.ts";
-import { replayedThinking } from "./replay.ts";
-import type { Block, TextBlockParam } from "./wire.ts";
+import { replayedThinking, thinkingBlock } from "./replay.ts";
+import type { Terms } from "./terms.ts";
+import type { Block, ServerBlock, TextBlockParam } from "./wire.ts";
 
 export interface AssistantBlocks {
   blocks: Block[];
   calls: HistoryCall[];
 }
 
-/** `keepThinking` is off for models that know no thinking. */
-export function assistantBlocks(
-  message: ChatMessage,
-  at: number,
-  keepThinking: boolean,
-  deviations: Deviations,
-): AssistantBlocks {
-  if (isObject(message.audio)) deviations.report("dropped", `messages[${at}].audio`);
-  const calls = callsOf(message, at, deviations);
-  const texts = textsOf(message, at, deviations);
-  const thinking = keepThinking ? replayedThinking(message) : [];
+export function assistantBlocks(message: ChatMessage, at: number, terms: Terms, report: Report): AssistantBlocks {
+  if (objectsIn(message.content_blocks).length > 0) return carriedBlocks(message, at, terms, report);
+  if (isObject(message.audio)) report.note("dropped", `messages[${at}].audio`);
+  const calls = callsOf(message, at, report);
+  const texts = textsOf(message, at, report);
+  const signed = replayedThinking(message);
+  const thinking = keepsThinking(signed.length > 0, terms, report) ? signed : [];
   const blocks: Block[] = [];
   let textBefore = 0;
   let callsBefore = 0;
@@ -37,6 +34,51 @@ export function assistantBlocks(
   }
   const rest = calls.slice(callsBefore).map((call) => call.block);
   const whole = withoutBlankText([...blocks, ...texts, ...rest]);
+  markLast(whole, markerOf(message));
+  return { blocks: whole, calls };
+}
+
+/** Models that know no thinking get none; elsewhere it is left out only where the provider refused it before. */
+function keepsThinking(hasThinking: boolean, terms: Terms, report: Report): boolean {
+  if (hasThinking && !terms.replaysThinking) report.note("repaired", "thinking");
+  return terms.thinking !== "none" && terms.replaysThinking;
+}
+
+/** Calls and results of the provider's own tools (`server_tool_use`, `web_search_tool_result`, …), and their files. */
+export function isServerBlock(block: { type?: unknown }): block is ServerBlock {
+  const type = String(block.type);
+  return type === "server_tool_use" || type === "container_upload" || /._tool_result$/.test(type);
+}
+
+/**
+ * An answer the caller got whole, as Anthropic's own blocks (the extension `content_blocks`). It replaces what the
+ * message says otherwise: results of web searches and text between tool calls survive only this way.
+ */
+function carriedBlocks(message: ChatMessage, at: number, terms: Terms, report: Report): AssistantBlocks {
+  const calls: HistoryCall[] = [];
+  const given = objectsIn(message.content_blocks);
+  const keepThinking = keepsThinking(
+    given.some((block) => thinkingBlock(block) !== undefined),
+    terms,
+    report,
+  );
+  const blocks = given.flatMap((block, k): Block[] => {
+    if (block.type === "text") return [{ ...block, type: "text", text: firstText(block.text) }];
+    if (isServerBlock(block)) return [{ ...block }];
+    if (block.type === "tool_use") {
+      const id = firstText(block.id);
+      const input = isObject(block.input) ? block.input : {};
+      calls.push(toCall(`id:${id}`, id === "" ? `call_${at}_${k}` : id, firstText(block.name), input));
+      return [calls.at(-1)!.block];
+    }
+    const thinking = thinkingBlock(block);
+    if (thinking !== undefined) return keepThinking ? [thinking] : [];
+    if (block.type !== "thinking" && block.type !== "redacted_thinking") {
+      report.note("dropped", `messages[${at}].content_blocks[${k}]`);
+    }
+    return [];
+  });
+  const whole = withoutBlankText(blocks);
   markLast(whole, markerOf(message));
   return { blocks: whole, calls };
 }
@@ -61,7 +103,7 @@ function takeText(texts: TextBlockParam[], length: number): TextBlockParam[] {
 /** Part types that are read elsewhere: `tool_use` with the calls, thinking with the replay. */
 const READ_ELSEWHERE = ["tool_use", "thinking", "redacted_thinking"];
 
-function textsOf(message: ChatMessage, at: number, deviations: Deviations): TextBlockParam[] {
+function textsOf(message: ChatMessage, at: number, report: Report): TextBlockParam[] {
   const texts: TextBlockParam[] = [];
   partsOf(message).forEach((part, j) => {
     if (part.type === "text" || part.type === "refusal") {
@@ -70,7 +112,7 @@ function textsOf(message: ChatMessage, at: number, deviations: Deviations): Text
       texts.push(marker === undefined ? block : { ...block, cache_control: marker });
     } else if (!READ_ELSEWHERE.includes(String(part.type))) {
       // Images and audio of an earlier answer: refusing them would end every conversation that ever had one.
-      deviations.report("dropped", `messages[${at}].content[${j}]`);
+      report.note("dropped", `messages[${at}].content[${j}]`);
     }
   });
   const refusal = firstText(message.refusal);
@@ -79,7 +121,7 @@ function textsOf(message: ChatMessage, at: number, deviations: Deviations): Text
 }
 
 /** One `tool_use` per id, though a call may come as a content block and in `tool_calls` (BerriAI/litellm#23510). */
-function callsOf(message: ChatMessage, at: number, deviations: Deviations): HistoryCall[] {
+function callsOf(message: ChatMessage, at: number, report: Report): HistoryCall[] {
   const calls: HistoryCall[] = [];
   const given = objectsIn(message.content).filter((part) => part.type === "tool_use");
   for (const part of given) {
@@ -89,12 +131,12 @@ function callsOf(message: ChatMessage, at: number, deviations: Deviations): Hist
   objectsIn(message.tool_calls).forEach((toolCall, k) => {
     const id = firstText(toolCall.id);
     if (given.some((part) => part.id === id)) return;
-    const { name, input } = nameAndInput(toolCall, deviations);
+    const { name, input } = nameAndInput(toolCall, report);
     calls.push(toCall(`id:${id}`, id === "" ? `call_${at}_${k}` : id, name, input));
   });
   if (isObject(message.function_call)) {
     const name = firstText(message.function_call.name);
-    const input = toolInput(message.function_call.arguments, deviations);
+    const input = toolInput(message.function_call.arguments, report);
     calls.push(toCall(`function:${name}`, `call_${at}_0`, name, input));
   }
   return calls;
@@ -104,19 +146,19 @@ function toCall(key: string, id: string, name: string, input: JsonObject): Histo
   return { key, block: { type: "tool_use", id, name, input } };
 }
 
-function nameAndInput(toolCall: JsonObject, deviations: Deviations): { name: string; input: JsonObject } {
+function nameAndInput(toolCall: JsonObject, report: Report): { name: string; input: JsonObject } {
   if (isObject(toolCall.custom)) {
     return { name: firstText(toolCall.custom.name), input: { input: firstText(toolCall.custom.input) } };
   }
   const body = isObject(toolCall.function) ? toolCall.function : {};
-  return { name: firstText(body.name), input: toolInput(body.arguments, deviations) };
+  return { name: firstText(body.name), input: toolInput(body.arguments, report) };
 }
 
 /**
  * `arguments` as the object Anthropic demands. A string would be a 400 for the rest of the conversation, so what is cut
  * off or hallucinated travels inside an object.
  */
-export function toolInput(given: unknown, deviations: Deviations): JsonObject {
+export function toolInput(given: unknown, report: Report): JsonObject {
   if (isObject(given)) return given;
   if (given === undefined || given === null) return {};
   const text = typeof given === "string" ? given.trim() : JSON.stringify(given);
@@ -125,6 +167,6 @@ export function toolInput(given: unknown, deviations: Deviations): JsonObject {
   if (isObject(value)) return value;
   const inner = typeof value === "string" ? parseJson(value) : undefined;
   if (isObject(inner)) return inner;
-  deviations.report("repaired", "tool_arguments");
+  report.note("repaired", "tool_arguments");
   return value === undefined ? { _raw: text } : { _value: value };
 }

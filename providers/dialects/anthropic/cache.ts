@@ -1,6 +1,6 @@
 // Prompt-cache markers: where callers put them, and the rules Anthropic answers 400 for when they are broken.
 import { isObject } from "../../../src/json.ts";
-import type { Deviations } from "./deviations.ts";
+import type { Report } from "../report.ts";
 import type { AnyTool, Block, CacheControlEphemeral, TextBlockParam, Turn } from "./wire.ts";
 
 /** "A maximum of 4 blocks with cache_control may be provided"; the top-level marker counts as one. */
@@ -59,7 +59,7 @@ export interface Marked {
 }
 
 /** Takes markers away until Anthropic accepts what is left: at most four, and no `1h` after a `5m`. */
-export function enforceCacheRules({ tools, system, turns, topLevel }: Marked, deviations: Deviations): void {
+export function enforceCacheRules({ tools, system, turns, topLevel }: Marked, report: Report): void {
   const isMarked = (holder: { cache_control?: CacheControlEphemeral | null }) => Boolean(holder.cache_control);
   const onTools = tools.filter(isMarked);
   const onSystem = system.filter(isMarked);
@@ -71,7 +71,7 @@ export function enforceCacheRules({ tools, system, turns, topLevel }: Marked, de
     const byWorth = [...onTools.slice(-1), ...onSystem.slice(-1), ...onTurns.toReversed()];
     const kept = new Set<object>([...byWorth, ...onSystem.toReversed(), ...onTools.toReversed()].slice(0, room));
     for (const holder of all) if (!kept.has(holder)) delete holder.cache_control;
-    deviations.report("repaired", "cache_control");
+    report.note("repaired", "cache_control");
   }
   let shortSeen = false;
   for (const { cache_control } of [...all, { cache_control: topLevel }]) {
@@ -79,7 +79,7 @@ export function enforceCacheRules({ tools, system, turns, topLevel }: Marked, de
     if (cache_control.ttl !== "1h") shortSeen = true;
     else if (shortSeen) {
       cache_control.ttl = "5m";
-      deviations.report("repaired", "cache_control");
+      report.note("repaired", "cache_control");
     }
   }
 }

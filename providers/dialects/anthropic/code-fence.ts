@@ -1,4 +1,6 @@
 // Takes one Markdown code fence off an answer that was asked for as bare JSON, while it streams.
+import type { JsonObject } from "../../../src/chat.ts";
+import { firstText, isObject } from "../../../src/json.ts";
 
 const OPENING = /^\s*```[a-zA-Z]*[ \t]*\n/;
 /** What may still become an opening fence. */
@@ -7,9 +9,22 @@ const CLOSING_TAIL = /\n?\s*`{0,3}\s*$/;
 /** A fence opens within this many characters or not at all. */
 const OPENING_CHARS_MAX = 64;
 
+type Phase = "start" | "fenced" | "plain";
+
 export class CodeFence {
-  #held = "";
-  #phase: "start" | "fenced" | "plain" = "start";
+  #held: string;
+  #phase: Phase;
+
+  /** Goes on where the fence of an earlier part of the answer stopped (`state`). */
+  constructor(state: unknown = undefined) {
+    const { held, phase } = isObject(state) ? state : {};
+    this.#held = firstText(held);
+    this.#phase = phase === "fenced" || phase === "plain" ? phase : "start";
+  }
+
+  get state(): JsonObject {
+    return { held: this.#held, phase: this.#phase };
+  }
 
   /** The text that can be passed on now. */
   push(text: string): string {

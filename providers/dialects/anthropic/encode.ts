@@ -2,69 +2,78 @@
 import type { ChatBody } from "../../../src/chat.ts";
 import type { Call, Encoded, Refusal } from "../../../src/dialect.ts";
 import { isObject } from "../../../src/json.ts";
+import { Report } from "../report.ts";
 import { type AnswerForm, answerForm, jsonInstruction } from "./answer-form.ts";
+import { betaHeader } from "./betas.ts";
 import { enforceCacheRules, markerOf } from "./cache.ts";
 import { CONTINUE, type Conversation, toConversation } from "./conversation.ts";
-import { Deviations } from "./deviations.ts";
 import { classifyFields } from "./fields.ts";
 import { maxTokens, sampling, serviceTier, stopSequences, userId } from "./parameters.ts";
-import { type ModelProfile, profileOf } from "./profile.ts";
+import { urlsToFetch } from "./parts.ts";
+import { pausedContent } from "./pause.ts";
 import { planReasoning, type ReasoningPlan, thinks } from "./reasoning.ts";
+import { type Terms, termsOf } from "./terms.ts";
 import { chooseTools } from "./tool-choice.ts";
 import { toolsOfHistory, toTools, webSearchTool } from "./tools.ts";
-import type { AnyTool, CacheControlEphemeral, MessagesBody, TextBlockParam, ToolChoice, Turn } from "./wire.ts";
+import type { AnyTool, Block, CacheControlEphemeral, MessagesBody, TextBlockParam, ToolChoice, Turn } from "./wire.ts";
 
 /** Under 2026-10-21 no model takes `temperature`; nothing written here is refused by that version otherwise. */
 const ANTHROPIC_VERSION = "2023-06-01";
 /** Vendor limit of a request body. */
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
 
-export function encode({ request, target }: Call): Encoded | Refusal {
-  const deviations = new Deviations();
-  const body = toBody(request.body, target.model, profileOf(target), deviations);
-  if (request.stream) body.stream = true;
+/** A buffered answer that may be longer is fetched as a stream: long silent calls die in idle timeouts on the way. */
+const BUFFERED_TOKENS_MAX = 16_384;
+
+export function encode(call: Call): Encoded | Refusal {
+  const { request } = call;
+  const report = new Report(request.strict);
+  const body = toBody(call, report);
+  const streams = !request.stream && body.max_tokens > BUFFERED_TOKENS_MAX;
+  if (request.stream || streams) body.stream = true;
+  const headers = { "anthropic-version": ANTHROPIC_VERSION, ...betaHeader(request.body, body, report) };
   const text = JSON.stringify(body);
   if (Buffer.byteLength(text) > BODY_BYTES_MAX) {
-    deviations.refuse("request_too_large", "messages", "The request is larger than the 32 MB this provider accepts.");
+    report.refuse("request_too_large", "messages", "The request is larger than the 32 MB this provider accepts.");
   }
-  const refusal = deviations.refusal(request.strict);
+  const { refusal, warnings } = report;
   if (refusal !== undefined) return refusal;
-  return {
-    kind: "encoded",
-    wire: { path: "/v1/messages", headers: { "anthropic-version": ANTHROPIC_VERSION }, body: text },
-    relay: false,
-    warnings: deviations.warnings(),
-  };
+  const wire = { path: "/v1/messages", headers, body: text };
+  return { kind: "encoded", wire, relay: false, warnings, ...(streams ? { streams } : {}) };
 }
 
-function toBody(request: ChatBody, model: string, profile: ModelProfile, deviations: Deviations): MessagesBody {
-  classifyFields(request, deviations);
-  const limit = maxTokens(request, profile, deviations);
-  const conversation = toConversation(request.messages, profile, deviations);
-  const form = answerForm(request, profile);
-  const offer = toOffer(request, profile, form, conversation.turns, deviations);
+/** URLs this provider would not fetch: `http://` ones, and all where the catalogue says so. */
+export function attachments(call: Call): string[] {
+  return urlsToFetch(call.request.body.messages, termsOf(call));
+}
+
+function toBody(call: Call, report: Report): MessagesBody {
+  const { body: request } = call.request;
+  const terms = termsOf(call);
+  classifyFields(request, report);
+  const limit = maxTokens(request, terms, report);
+  const conversation = toConversation(request.messages, terms, report);
+  const form = answerForm(request, terms);
+  const offer = toOffer(request, terms, form, conversation.turns, report);
   const context = {
     maxTokens: limit,
     forcesTool: offer.choice?.type === "any" || offer.choice?.type === "tool",
     openLoopWithoutThinking: isOpenLoopWithoutThinking(conversation.turns),
   };
-  const plan = planReasoning(request, profile, context, deviations);
-  const output = outputConfig(request, form, plan, deviations);
-  closeTail(conversation.turns, profile.prefill && !thinks(plan) && output?.format === undefined, deviations);
+  const plan = planReasoning(request, terms, context, report);
+  const output = outputConfig(form, plan, report);
+  closeTail(conversation.turns, terms.prefill && !thinks(plan) && output?.format === undefined, report);
+  goOn(conversation.turns, pausedContent(call.continuation?.content));
   const topLevel = topLevelMarker(request);
-  enforceCacheRules(
-    { tools: offer.tools, system: conversation.system, turns: conversation.turns, topLevel },
-    deviations,
-  );
+  enforceCacheRules({ tools: offer.tools, system: conversation.system, turns: conversation.turns, topLevel }, report);
   const system = toSystem(conversation, [
     offer.instruction,
     form.kind === "instruct" ? jsonInstruction(form.schema) : undefined,
   ]);
   const user = userId(request);
-  const stops = stopSequences(request, deviations);
-  const tier = serviceTier(request, deviations);
+  const stops = stopSequences(request, report);
   return {
-    model,
+    model: call.target.model,
     max_tokens: limit,
     ...(system === undefined ? {} : { system }),
     messages: conversation.turns,
@@ -72,10 +81,10 @@ function toBody(request: ChatBody, model: string, profile: ModelProfile, deviati
     ...(offer.choice === undefined ? {} : { tool_choice: offer.choice }),
     ...(plan.thinking === undefined ? {} : { thinking: plan.thinking }),
     ...(output === undefined ? {} : { output_config: output }),
-    ...sampling(request, profile, thinks(plan), deviations),
+    ...sampling(request, terms, thinks(plan), report),
     ...(stops.length === 0 ? {} : { stop_sequences: stops }),
     ...(user === undefined ? {} : { metadata: { user_id: user } }),
-    ...(tier === undefined ? {} : { service_tier: tier }),
+    ...serviceTier(request, terms, report),
     ...(topLevel === undefined ? {} : { cache_control: topLevel }),
   };
 }
@@ -87,18 +96,12 @@ interface Offer {
 }
 
 /** All the model may call: the caller's tools, the server's search, the tool whose input is the answer. */
-function toOffer(
-  request: ChatBody,
-  profile: ModelProfile,
-  form: AnswerForm,
-  turns: Turn[],
-  deviations: Deviations,
-): Offer {
-  const own = toTools(request, profile, deviations);
-  const chosen = chooseTools(request, own, profile, deviations);
-  const search = webSearchTool(request.web_search_options, own, deviations);
+function toOffer(request: ChatBody, terms: Terms, form: AnswerForm, turns: Turn[], report: Report): Offer {
+  const own = toTools(request, terms, report);
+  const chosen = chooseTools(request, own, terms, report);
+  const search = webSearchTool(request.web_search_options, own, report);
   if (form.kind === "tool") {
-    deviations.report("emulated", "response_format");
+    report.note("emulated", "response_format");
     const answer = {
       name: form.name,
       description: form.description,
@@ -114,7 +117,7 @@ function toOffer(
   if (tools.length > 0) return { tools, choice: chosen.choice, instruction: chosen.instruction };
   const remembered = toolsOfHistory(turns);
   if (remembered.length === 0) return { tools: [], choice: undefined, instruction: undefined };
-  deviations.report("repaired", "tools");
+  report.note("repaired", "tools");
   return { tools: remembered, choice: { type: "none" }, instruction: undefined };
 }
 
@@ -126,40 +129,38 @@ function isOpenLoopWithoutThinking(turns: Turn[]): boolean {
   return first !== "thinking" && first !== "redacted_thinking";
 }
 
-function outputConfig(
-  request: ChatBody,
-  form: AnswerForm,
-  { effort }: ReasoningPlan,
-  deviations: Deviations,
-): MessagesBody["output_config"] {
-  const native =
-    isObject(request.output_config) && isObject(request.output_config.format)
-      ? request.output_config.format
-      : undefined;
-  if (form.kind === "native" && form.narrowed) deviations.report("downgraded", "response_format");
+function outputConfig(form: AnswerForm, { effort }: ReasoningPlan, report: Report): MessagesBody["output_config"] {
+  if (form.kind === "native" && form.narrowed) report.note("downgraded", "response_format");
   if (form.kind === "instruct") {
     // A schema that cannot be compiled loses its guarantee; plain JSON mode never had more than words here.
-    if (form.schema === undefined) deviations.report("emulated", "response_format");
-    else deviations.report("downgraded", "response_format");
+    if (form.schema === undefined) report.note("emulated", "response_format");
+    else report.note("downgraded", "response_format");
   }
-  const schema = form.kind === "native" ? form.schema : form.kind === "text" ? native?.schema : undefined;
-  const format = isObject(schema) ? { format: { type: "json_schema" as const, schema } } : {};
+  const format = form.kind === "native" ? { format: { type: "json_schema" as const, schema: form.schema } } : {};
   if (effort === undefined && format.format === undefined) return undefined;
   return { ...(effort === undefined ? {} : { effort }), ...format };
 }
 
 /** A conversation that ends with the assistant: continued where the model allows it, else a word from the user. */
-function closeTail(turns: Turn[], mayPrefill: boolean, deviations: Deviations): void {
+function closeTail(turns: Turn[], mayPrefill: boolean, report: Report): void {
   const last = turns.at(-1);
   if (last?.role !== "assistant") return;
   if (!mayPrefill) {
     turns.push({ role: "user", content: [{ type: "text", text: CONTINUE }] });
-    deviations.report("repaired", "trailing_assistant");
+    report.note("repaired", "trailing_assistant");
     return;
   }
   // "final assistant content cannot end with trailing whitespace"
   const block = last.content.at(-1);
   if (block?.type === "text") block.text = block.text.trimEnd();
+}
+
+/** The part of an answer that the provider paused in: it goes back as it came and is no prefill. */
+function goOn(turns: Turn[], content: Block[]): void {
+  const last = turns.at(-1);
+  if (content.length === 0) return;
+  if (last?.role === "assistant") last.content.push(...content);
+  else turns.push({ role: "assistant", content });
 }
 
 /** Text of the router's own comes last, so that the caller's cached prefix stays what it was. */

@@ -8,7 +8,7 @@ const REASONS: Record<string, FinishReason> = {
   max_tokens: "length",
   model_context_window_exceeded: "length",
   tool_use: "tool_calls",
-  // The server's tool loop paused; the router does not continue it.
+  // The server's tool loop paused, and there is nothing to go on with.
   pause_turn: "stop",
   refusal: "content_filter",
   // A compatible server's word (badlogic/pi-mono#978).

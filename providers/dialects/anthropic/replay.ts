@@ -68,7 +68,7 @@ function asReplayed(
 }
 
 /** A signature without text is a valid block: the signature is the payload (BerriAI/litellm#38809). */
-function thinkingBlock(item: JsonObject): ThinkingBlock | undefined {
+export function thinkingBlock(item: JsonObject): ThinkingBlock | undefined {
   const signature = firstText(item.signature);
   const data = firstText(item.data);
   if (item.type === "thinking" && signature !== "" && !signature.startsWith(ROUTER_SIGNATURE)) {

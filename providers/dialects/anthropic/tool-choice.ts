@@ -1,7 +1,7 @@
 // `tool_choice`, `function_call` and `parallel_tool_calls` as Anthropic's one object, and what a model makes of it.
 import type { ChatBody } from "../../../src/chat.ts";
 import { firstText, isObject, objectsIn } from "../../../src/json.ts";
-import type { Deviations } from "./deviations.ts";
+import type { Report } from "../report.ts";
 import type { ModelProfile } from "./profile.ts";
 import { strictened } from "./tools.ts";
 import type { Tool, ToolChoice } from "./wire.ts";
@@ -16,19 +16,19 @@ export interface ChosenTools {
 type Wish = { mode: "auto" | "none" | "required" } | { mode: "named"; name: string };
 
 /** Whether the model must, may or must not call a tool; refuses choices that name tools the request does not offer. */
-export function chooseTools(body: ChatBody, tools: Tool[], profile: ModelProfile, deviations: Deviations): ChosenTools {
+export function chooseTools(body: ChatBody, tools: Tool[], profile: ModelProfile, report: Report): ChosenTools {
   const field = body.tool_choice !== undefined && body.tool_choice !== null ? "tool_choice" : "function_call";
   const wish = wishOf(body[field]);
   const forced = wish.mode === "required" || wish.mode === "named";
   if (tools.length === 0) {
-    if (forced) deviations.refuse("invalid_value", field, `${field} asks for a tool call, but there are no tools.`);
+    if (forced) report.refuse("invalid_value", field, `${field} asks for a tool call, but there are no tools.`);
     return { tools, choice: undefined, instruction: undefined };
   }
   if (wish.mode === "named" && !tools.some((tool) => tool.name === wish.name)) {
-    deviations.refuse("invalid_value", field, `Tool '${wish.name}' is not among the tools of the request.`);
+    report.refuse("invalid_value", field, `Tool '${wish.name}' is not among the tools of the request.`);
   }
-  const offered = allowedTools(body, tools, deviations);
-  if (forced && !profile.forcedTools) return askedFor(wish, offered, body, profile, deviations);
+  const offered = allowedTools(body, tools, report);
+  if (forced && !profile.forcedTools) return askedFor(wish, offered, body, profile, report);
   return { tools: offered, choice: toChoice(wish, isOneAtATime(body)), instruction: undefined };
 }
 
@@ -45,15 +45,15 @@ function wishOf(choice: unknown): Wish {
 }
 
 /** `allowed_tools` leaves the others out, which costs the prompt cache of the tools: reported. */
-function allowedTools({ tool_choice }: ChatBody, tools: Tool[], deviations: Deviations): Tool[] {
+function allowedTools({ tool_choice }: ChatBody, tools: Tool[], report: Report): Tool[] {
   if (!isObject(tool_choice) || tool_choice.type !== "allowed_tools") return tools;
   const list = isObject(tool_choice.allowed_tools) ? tool_choice.allowed_tools.tools : tool_choice.tools;
-  const names = objectsIn(list).map((tool) => firstText(isObject(tool.function) ? tool.function.name : tool.name));
+  const names = objectsIn(list).map((tool) => firstText([tool.function, tool.custom, tool].find(isObject)?.name));
   const allowed = tools.filter((tool) => names.includes(tool.name));
   if (allowed.length === 0) {
-    deviations.refuse("invalid_value", "tool_choice", "None of the allowed tools is among the tools of the request.");
+    report.refuse("invalid_value", "tool_choice", "None of the allowed tools is among the tools of the request.");
   }
-  if (allowed.length < tools.length) deviations.report("repaired", "tools");
+  if (allowed.length < tools.length) report.note("repaired", "tools");
   return allowed;
 }
 
@@ -80,15 +80,9 @@ function toChoice(wish: Wish, oneAtATime: boolean): ToolChoice | undefined {
 }
 
 /** `tool_choice: type "tool" and "any" are not supported for this model`: words and `strict` are what is left. */
-function askedFor(
-  wish: Wish,
-  tools: Tool[],
-  body: ChatBody,
-  profile: ModelProfile,
-  deviations: Deviations,
-): ChosenTools {
+function askedFor(wish: Wish, tools: Tool[], body: ChatBody, profile: ModelProfile, report: Report): ChosenTools {
   const name = wish.mode === "named" ? wish.name : undefined;
-  deviations.report("downgraded", "tool_choice", `${name === undefined ? "required" : "function"}->auto`);
+  report.note("downgraded", "tool_choice", `${name === undefined ? "required" : "function"}->auto`);
   return {
     tools: tools.map((tool) => (tool.name === name ? strictened(tool, profile) : tool)),
     choice: toChoice({ mode: "auto" }, isOneAtATime(body)),

@@ -1,5 +1,5 @@
 // Tool results directly after their calls: all of one turn's results, in the order of the calls, each exactly once.
-import type { Deviations } from "./deviations.ts";
+import type { Report } from "../report.ts";
 import type { Entry, HistoryCall, ResultEntry } from "./entry.ts";
 import { IdRegister } from "./ids.ts";
 import type { Block, ToolResultBlockParam } from "./wire.ts";
@@ -14,8 +14,8 @@ interface OpenCall extends HistoryCall {
  * Gives every call a legal unique id and moves each result to the user turn right behind its call, wherever the caller
  * had it. Anthropic wants all results of a turn in one message (Portkey-AI/gateway#980) and one for each call.
  */
-export function pairResults(entries: Entry[], deviations: Deviations): Entry[] {
-  const { byEntry, orphans } = bindResults(entries, deviations);
+export function pairResults(entries: Entry[], report: Report): Entry[] {
+  const { byEntry, orphans } = bindResults(entries, report);
   const paired: Entry[] = [];
   let waiting: OpenCall[] = [];
   entries.forEach((entry, i) => {
@@ -27,13 +27,13 @@ export function pairResults(entries: Entry[], deviations: Deviations): Entry[] {
     waiting.push(...(byEntry.get(i) ?? []));
     // A run of assistant messages becomes one turn, so its results wait for the end of the run.
     if (entries[i + 1]?.kind === "assistant" || waiting.length === 0) return;
-    paired.push({ kind: "user", at: entry.at, blocks: resultBlocks(waiting, deviations) });
+    paired.push({ kind: "user", at: entry.at, blocks: resultBlocks(waiting, report) });
     waiting = [];
   });
   return paired;
 }
 
-function bindResults(entries: Entry[], deviations: Deviations) {
+function bindResults(entries: Entry[], report: Report) {
   const ids = new IdRegister();
   const byEntry = new Map<number, OpenCall[]>();
   const orphans = new Map<number, Entry>();
@@ -53,12 +53,12 @@ function bindResults(entries: Entry[], deviations: Deviations) {
       const candidates = latest.get(entry.key);
       if (candidates === undefined) {
         orphans.set(i, orphanText(entry));
-        deviations.report("repaired", "tool_results");
+        report.note("repaired", "tool_results");
         return;
       }
       const open = candidates.find((call) => call.result === undefined) ?? candidates.at(-1)!;
       if (open.result !== undefined || somethingBetween(entries, open.entry, i)) {
-        deviations.report("repaired", "tool_results");
+        report.note("repaired", "tool_results");
       }
       open.result = { ...entry.result, tool_use_id: open.block.id };
     }
@@ -77,10 +77,10 @@ function somethingBetween(entries: Entry[], call: number, result: number): boole
 }
 
 /** "each tool_use must have a single result": a call nobody answered gets a failed one. */
-function resultBlocks(calls: OpenCall[], deviations: Deviations): Block[] {
+function resultBlocks(calls: OpenCall[], report: Report): Block[] {
   return calls.map(({ block, result }) => {
     if (result !== undefined) return result;
-    deviations.report("repaired", "tool_results");
+    report.note("repaired", "tool_results");
     const content = [{ type: "text" as const, text: "No result provided" }];
     return { type: "tool_result", tool_use_id: block.id, is_error: true, content };
   });

@@ -1,8 +1,8 @@
 // Tools the model may call, and whether it must: `tools`, `functions`, `tool_choice` and their relatives.
 import type { ChatBody, JsonObject } from "../../../src/chat.ts";
 import { firstText, isObject, objectsIn } from "../../../src/json.ts";
+import type { Report } from "../report.ts";
 import { marked } from "./cache.ts";
-import type { Deviations } from "./deviations.ts";
 import type { ModelProfile } from "./profile.ts";
 import { sanitiseSchema, strictCost, toolSchema } from "./schema.ts";
 import type { AnyTool, Tool, Turn } from "./wire.ts";
@@ -19,15 +19,15 @@ interface StrictBudget {
 }
 
 /** The caller's tools in the caller's order: any change of order or form empties the prompt cache. */
-export function toTools(body: ChatBody, profile: ModelProfile, deviations: Deviations): Tool[] {
+export function toTools(body: ChatBody, profile: ModelProfile, report: Report): Tool[] {
   const budget: StrictBudget = { tools: STRICT_TOOLS_MAX, optional: STRICT_OPTIONAL_MAX, unions: STRICT_UNIONS_MAX };
-  const given = objectsIn(body.tools).map((tool, i) => toTool(tool, `tools[${i}]`, profile, budget, deviations));
+  const given = objectsIn(body.tools).map((tool, i) => toTool(tool, `tools[${i}]`, profile, budget, report));
   const legacy = objectsIn(body.functions).map((definition, i) =>
-    toTool({ type: "function", function: definition }, `functions[${i}]`, profile, budget, deviations),
+    toTool({ type: "function", function: definition }, `functions[${i}]`, profile, budget, report),
   );
   return withoutDuplicates(
     [...given, ...legacy].filter((tool) => tool !== undefined),
-    deviations,
+    report,
   );
 }
 
@@ -36,29 +36,28 @@ function toTool(
   path: string,
   profile: ModelProfile,
   budget: StrictBudget,
-  deviations: Deviations,
+  report: Report,
 ): Tool | undefined {
+  if (tool.type === "custom" && isObject(tool.custom)) return customTool(tool, tool.custom, path, report);
   if (tool.type !== "function" || !isObject(tool.function)) {
-    // A custom tool's call has no place in the answer's events yet; as a function call it would be another shape.
-    const param = isObject(tool.custom) && isObject(tool.custom.format) ? `${path}.custom.format` : path;
-    const message = `Tools of type '${String(tool.type)}' cannot be offered to this model; use type 'function'.`;
-    deviations.refuse("unsupported_value", param, message);
+    const message = `Tools of type '${String(tool.type)}' cannot be offered to this model; use 'function' or 'custom'.`;
+    report.refuse("unsupported_value", path, message);
     return undefined;
   }
   const definition = tool.function;
   const root = toolSchema(definition.parameters);
   if (root === undefined) {
-    deviations.refuse(
+    report.refuse(
       "unsupported_value",
       `${path}.function.parameters`,
       "The root of a tool's parameters must be an object.",
     );
     return undefined;
   }
-  if (root.flattened !== undefined) deviations.report("repaired", `${path}.parameters`);
+  if (root.flattened !== undefined) report.note("repaired", `${path}.parameters`);
   const description = [firstText(definition.description), root.flattened ?? ""].filter((text) => text !== "").join(" ");
   const strictSchema = definition.strict === true ? strictForm(root.schema, profile, budget) : undefined;
-  if (definition.strict === true && strictSchema === undefined) deviations.report("downgraded", `${path}.strict`);
+  if (definition.strict === true && strictSchema === undefined) report.note("downgraded", `${path}.strict`);
   return {
     name: firstText(definition.name),
     ...(description === "" ? {} : { description }),
@@ -67,6 +66,37 @@ function toTool(
     ...marked(definition),
     ...marked(tool),
   };
+}
+
+/** A tool that takes free text: here a function with one string, taken apart again in the answer. */
+function customTool(tool: JsonObject, custom: JsonObject, path: string, report: Report): Tool | undefined {
+  const format = isObject(custom.format) ? custom.format : { type: "text" };
+  if (format.type !== "text") {
+    const message = `The format '${String(format.type)}' of this tool's input cannot be guaranteed by this model.`;
+    report.refuse("unsupported_value", `${path}.custom.format`, message);
+    return undefined;
+  }
+  const description = firstText(custom.description);
+  return {
+    name: firstText(custom.name),
+    ...(description === "" ? {} : { description }),
+    input_schema: {
+      type: "object",
+      properties: { input: { type: "string" } },
+      required: ["input"],
+      additionalProperties: false,
+    },
+    ...marked(custom),
+    ...marked(tool),
+  };
+}
+
+/** Names of the caller's tools that take free text: their calls must come back as such. */
+export function customToolNames({ tools }: ChatBody): ReadonlySet<string> {
+  const custom = objectsIn(tools).flatMap((tool): JsonObject[] =>
+    tool.type === "custom" && isObject(tool.custom) ? [tool.custom] : [],
+  );
+  return new Set(custom.map(({ name }) => firstText(name)));
 }
 
 /** The schema as strict mode takes it, or `undefined` when the model or the request's limits forbid it. */
@@ -84,13 +114,13 @@ function strictForm(schema: JsonObject, profile: ModelProfile, budget: StrictBud
 }
 
 /** "tools: Tool names must be unique." (anthropics/claude-code#10687): twins are one tool, namesakes an error. */
-function withoutDuplicates(tools: Tool[], deviations: Deviations): Tool[] {
+function withoutDuplicates(tools: Tool[], report: Report): Tool[] {
   const byName = new Map<string, Tool>();
   tools.forEach((tool, i) => {
     const known = byName.get(tool.name);
     if (known === undefined) byName.set(tool.name, tool);
     else if (JSON.stringify(known) !== JSON.stringify(tool)) {
-      deviations.refuse("invalid_value", `tools[${i}]`, `Two different tools are called '${tool.name}'.`);
+      report.refuse("invalid_value", `tools[${i}]`, `Two different tools are called '${tool.name}'.`);
     }
   });
   return [...byName.values()];
@@ -119,11 +149,11 @@ export function toolsOfHistory(turns: Turn[]): Tool[] {
 const SEARCHES_MAX: Record<string, number> = { low: 1, medium: 5, high: 10 };
 
 /** `web_search_options` as the vendor's server tool: it runs on their side and never reaches the caller as a call. */
-export function webSearchTool(options: unknown, tools: Tool[], deviations: Deviations): AnyTool[] {
+export function webSearchTool(options: unknown, tools: Tool[], report: Report): AnyTool[] {
   if (!isObject(options)) return [];
   if (tools.some((tool) => tool.name === "web_search")) {
     const message = "A tool called 'web_search' cannot be combined with web_search_options for this model.";
-    deviations.refuse("unsupported_value", "web_search_options", message);
+    report.refuse("unsupported_value", "web_search_options", message);
     return [];
   }
   const { user_location } = options;

@@ -30,6 +30,12 @@ export function toUsage(counts: JsonObject): Usage {
   };
 }
 
+/** The tier that answered, in OpenAI's words; `undefined` for batches and where nobody told. */
+export function serviceTierOf(counts: JsonObject): string | undefined {
+  if (counts.service_tier === "priority") return "priority";
+  return counts.service_tier === "standard" ? "default" : undefined;
+}
+
 function tokens(value: unknown): number | undefined {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }

@@ -1,0 +1,106 @@
+// Prices that change while the router runs: what a new catalogue changes, and which ones are not believed.
+import { readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { CatalogFile } from "../src/catalog.ts";
+import { diffCatalogs, diffText } from "../src/catalog-diff.ts";
+import { readKept, startRefresh } from "../src/catalog-refresh.ts";
+import type { ModelEntry } from "../src/dialect.ts";
+import { temporaryFolder } from "./support/router.ts";
+
+function catalogOf(version: string, models: ModelEntry[]): CatalogFile {
+  const section = { models: Object.fromEntries(models.map((entry) => [entry.id, entry])) };
+  return { version, sources: [], providers: { acme: section } };
+}
+
+const plain: ModelEntry = { id: "a", contextTokens: 1_000, rates: { input: 1_000_000, output: 2_000_000 } };
+const many = Array.from({ length: 40 }, (_, i): ModelEntry => ({ ...plain, id: `m${i}` }));
+const before = catalogOf("000000000001", [plain, ...many]);
+
+describe("the difference between two catalogues", () => {
+  test("names models that came and went, prices and limits, and marks prices that moved more than twofold", () => {
+    const after = catalogOf("000000000002", [
+      { ...plain, contextTokens: 2_000, rates: { input: 2_500_000, output: 2_100_000, cacheRead: 5 } },
+      { id: "new" },
+      ...many.slice(1),
+    ]);
+    expect(diffCatalogs(before, after)).toEqual([
+      { model: "acme/a", kind: "changed", field: "contextTokens", before: "1000", after: "2000", isAlarming: false },
+      { model: "acme/a", kind: "changed", field: "rates.cacheRead", after: "$0.000005", isAlarming: false },
+      { model: "acme/a", kind: "changed", field: "rates.input", before: "$1", after: "$2.5", isAlarming: true },
+      { model: "acme/a", kind: "changed", field: "rates.output", before: "$2", after: "$2.1", isAlarming: false },
+      { model: "acme/m0", kind: "removed", isAlarming: true },
+      { model: "acme/new", kind: "added", isAlarming: false },
+    ]);
+    expect(diffText(diffCatalogs(before, after))).toContain("6 changes, 2 of them to look at");
+    expect(diffText(diffCatalogs(before, before))).toBe("No difference.\n");
+  });
+});
+
+describe("a catalogue fetched while the router runs", () => {
+  async function refreshing(body: string, status = 200) {
+    const server = createServer((_, response) => response.writeHead(status).end(body)).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const dataDir = temporaryFolder();
+    const logs: string[] = [];
+    const used: CatalogFile[] = [];
+    const refresher = startRefresh({
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/catalog.json?token=canary`,
+      everyMs: 86_400_000,
+      dataDir,
+      current: () => used.at(-1) ?? before,
+      onChange: (file) => used.push(file),
+      log: (message) => logs.push(message),
+    });
+    onTestFinished(async () => {
+      await refresher.close();
+      server.close();
+      rmSync(dataDir, { recursive: true });
+    });
+    return { outcome: await refresher.refresh(), used, logs, dataDir, refresher };
+  }
+
+  test("is used, kept for the next start, and not used twice", async () => {
+    const after = catalogOf("000000000002", [{ ...plain, rates: { input: 1_500_000, output: 2_000_000 } }, ...many]);
+    const { outcome, used, dataDir, refresher } = await refreshing(JSON.stringify(after));
+    expect(outcome).toBe("changed");
+    expect(used).toEqual([after]);
+    expect(readKept(dataDir)).toEqual(after);
+    expect(readdirSync(dataDir)).toEqual(["catalog.json"]);
+    expect(await refresher.refresh()).toBe("same");
+  });
+
+  const threefold = { ...plain, rates: { input: 3_000_000, output: 2_000_000 } };
+  test.each<[string, string, number, RegExp]>([
+    ["that is not JSON", "<html>", 200, /JSON/],
+    ["that does not fit the schema", '{"version":"x"}', 200, /schema/],
+    ["that is answered with an error", JSON.stringify(before), 503, /status 503/],
+    [
+      "with a price three times as high",
+      JSON.stringify(catalogOf("000000000002", [threefold, ...many])),
+      200,
+      /acme\/a's rates\.input moves from \$1 to \$3/,
+    ],
+    [
+      "without a price that there was",
+      JSON.stringify(catalogOf("000000000002", [{ id: "a" }, ...many])),
+      200,
+      /moves from .* to nothing/,
+    ],
+    [
+      "that lost many models",
+      JSON.stringify(catalogOf("000000000002", [plain, ...many.slice(10)])),
+      200,
+      /10 of 41 models are gone/,
+    ],
+  ])("%s changes nothing and says why", async (_, body, status, why) => {
+    const { outcome, used, logs, dataDir } = await refreshing(body, status);
+    expect(outcome).toBe("refused");
+    expect(used).toEqual([]);
+    expect(readKept(dataDir)).toBeUndefined();
+    expect(logs).toHaveLength(1);
+    expect(logs[0]).toMatch(why);
+    expect(logs[0]).not.toContain("canary");
+  });
+});
