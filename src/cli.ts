@@ -1,11 +1,12 @@
-// The command line: `signalbox serve | simulate | usage | models`.
-import { parseArgs } from "node:util";
-import { type Router, readSettings, readSnapshot, StartError, startRouter, VERSION } from "./main.ts";
-import { formatUsd } from "./pricing.ts";
+// The command line: `signalbox serve | simulate | usage | models | catalog | rules | explain`.
+import { type Printed, parse, UsageError } from "./cli/arguments.ts";
+import { explain } from "./cli/explain.ts";
+import { catalog, models } from "./cli/models.ts";
+import { rules } from "./cli/rules.ts";
+import { usage } from "./cli/usage.ts";
+import { type Router, startRouter } from "./main.ts";
+import { StartError, VERSION } from "./settings.ts";
 import { simulatorHelp, startSimulator } from "./simulator/server.ts";
-import { type UsageGrouping, type UsageOptions, type UsageRow, usageReport } from "./store/reports.ts";
-import { table } from "./table.ts";
-import { parseDurationMs } from "./units.ts";
 
 const HELP = `signalbox ${VERSION}: a self-hosted router for large language models, OpenAI-compatible.
 
@@ -16,6 +17,9 @@ Commands:
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
   usage      What was used and what it cost, from the ledger.
   models     The models callers can ask for.
+  catalog    What another price list would change.
+  rules      Check routing rules, and show what an edit of them changes.
+  explain    Where a request would go and why; nothing is sent.
 
 Options:
   -h, --help      This text, or the help of a command: signalbox serve --help
@@ -38,33 +42,11 @@ SIGNALBOX_API_KEY protects the API: callers send it as their API key. Without it
 A provider is enabled by its key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …: see providers/README.md).
 Without any key the built-in simulated providers answer.
 SIGTERM and SIGINT drain: no new requests, running answers end, the ledger is flushed. A second one ends at once.
-`;
-
-const USAGE_HELP = `signalbox usage: what was used and what it cost, from the ledger. Works while the router runs.
-
-Usage: signalbox usage [--since 24h] [--by model] [--json] [--data DIR] [--config FILE]
-
-Options:
-  --since AGE    How far back: 90m, 24h, 7d …             default 24h
-  --by WHAT      model, provider, key or day (UTC)         default model
-  --json         One JSON array; costs in integer nanodollars
-  --data DIR     Folder of the ledger (SIGNALBOX_DATA)     default ./data
-  -h, --help     This text
-`;
-
-const MODELS_HELP = `signalbox models: the models callers can ask for, with prices per million tokens.
-
-Usage: signalbox models [TEXT] [--json] [--config FILE] [--rules DIR]
-
-  TEXT           Only names that contain it
-  --json         One JSON array
-  -h, --help     This text
+An edit of the rules takes effect within a second; SIGHUP reads them again at once (unless started from a terminal, whose
+end it announces). signalbox.yaml is read at the start only.
 `;
 
 const EXIT_USAGE = 2;
-
-/** Thrown for mistakes on the command line: shown with a pointer to the help, exit code 2. */
-class UsageError extends Error {}
 
 const SETTINGS = {
   port: { type: "string" },
@@ -75,9 +57,17 @@ const SETTINGS = {
 } as const;
 
 /** Each answers with the text to print; `serve` and `simulate` go on running after it. */
-const COMMANDS: Record<string, (args: string[]) => Promise<string> | string> = { serve, simulate, usage, models };
+const COMMANDS: Record<string, (args: string[]) => Promise<string> | string | Printed> = {
+  serve,
+  simulate,
+  usage: (args) => usage(args, process.env, Date.now()),
+  models: (args) => models(args, process.env),
+  catalog,
+  rules: (args) => rules(args, process.env, Date.now()),
+  explain: (args) => explain(args, process.env, Date.now()),
+};
 
-async function run(args: string[]): Promise<string> {
+async function run(args: string[]): Promise<string | Printed> {
   const [command, ...rest] = args;
   if (command === undefined || command === "--help" || command === "-h" || command === "help") return HELP;
   if (command === "--version" || command === "-v") return `${VERSION}\n`;
@@ -96,6 +86,7 @@ async function serve(args: string[]): Promise<string> {
     console.error("Draining: running answers end, then the ledger is flushed. Press Ctrl-C again to stop at once.");
     await router.close();
   });
+  onHangUp(router);
   return banner(router);
 }
 
@@ -146,101 +137,6 @@ async function simulate(args: string[]): Promise<string> {
   ].join("\n");
 }
 
-const GROUPINGS: readonly UsageGrouping[] = ["model", "provider", "key", "day"];
-
-function usage(args: string[]): string {
-  const { values } = parse(args, {
-    since: { type: "string", default: "24h" },
-    by: { type: "string", default: "model" },
-    json: { type: "boolean", default: false },
-    data: { type: "string" },
-    config: { type: "string" },
-    help: { type: "boolean", short: "h" },
-  });
-  if (values.help) return USAGE_HELP;
-  const by = GROUPINGS.find((grouping) => grouping === values.by);
-  if (by === undefined) throw new UsageError(`--by: "${values.by}" is not one of ${GROUPINGS.join(", ")}.`);
-  const ageMs = parseDurationMs(values.since);
-  if (ageMs === undefined)
-    throw new UsageError(`--since: expected an age such as 90m, 24h or 7d; found "${values.since}".`);
-  const { config } = readSettings({ flags: values, env: process.env });
-  const rows = readUsage({ dir: config.dataDir, sinceMs: Date.now() - ageMs, by });
-  if (values.json) return `${JSON.stringify(rows, null, 2)}\n`;
-  if (rows.length === 0) return `No calls in the last ${values.since}.\n`;
-  const header = [
-    by,
-    "requests",
-    "attempts",
-    "failed",
-    "input",
-    "cached",
-    "written",
-    "output",
-    "cost $",
-    "unpriced",
-    "unknown",
-  ];
-  const cells = rows.map((row) => [
-    row.group,
-    ...[row.requests, row.attempts, row.failedAttempts, row.inputTokens, row.cacheReadTokens].map(String),
-    ...[row.cacheWriteTokens, row.outputTokens].map(String),
-    formatUsd(row.costNanoUsd),
-    ...[row.unpricedAttempts, row.unknownAttempts].map(String),
-  ]);
-  return table([header, ...cells]);
-}
-
-/** What goes wrong here is for the operator (no ledger yet, made by a newer version): a line, not a stack. */
-function readUsage(options: UsageOptions): UsageRow[] {
-  try {
-    return usageReport(options);
-  } catch (error) {
-    throw new StartError((error as Error).message);
-  }
-}
-
-function models(args: string[]): string {
-  const { values, positionals } = parse(args, {
-    json: { type: "boolean", default: false },
-    config: { type: "string" },
-    rules: { type: "string" },
-    help: { type: "boolean", short: "h" },
-  });
-  if (values.help) return MODELS_HELP;
-  const { config, catalog } = readSettings({ flags: values, env: process.env });
-  const snapshot = readSnapshot(config, catalog);
-  const wanted = positionals[0] ?? "";
-  const rows: { name: string; context: number | null; input: number | null; output: number | null }[] = [];
-  for (const provider of snapshot.providers.values()) {
-    for (const entry of provider.models.values()) {
-      const name = `${provider.standsInFor ?? provider.id}/${entry.id}`;
-      const { input = null, output = null } = entry.rates ?? {};
-      if (name.includes(wanted)) rows.push({ name, context: entry.contextTokens ?? null, input, output });
-    }
-  }
-  if (values.json) return `${JSON.stringify(rows, null, 2)}\n`;
-  const aliases = [...snapshot.rules.aliases.entries()].filter(([alias]) => alias.includes(wanted));
-  const aliasLines = aliases.map(([alias, targets]) => `${alias} = ${targets.join(", ")}\n`);
-  const dollars = (micro: number | null) => (micro === null ? "?" : formatUsd(micro * 1000));
-  const cells = rows.map(({ name, context, input, output }) => [
-    name,
-    String(context ?? "?"),
-    dollars(input),
-    dollars(output),
-  ]);
-  return aliasLines.join("") + table([["model", "context", "input $/M", "output $/M"], ...cells]);
-}
-
-type OptionSpec = NonNullable<Parameters<typeof parseArgs>[0]>["options"];
-
-function parse<T extends NonNullable<OptionSpec>>(args: string[], options: T) {
-  try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
 /** First signal: `stop`, then exit 0. Second: exit at once. */
 function onStopSignal(stop: () => Promise<void>): void {
   let isStopping = false;
@@ -259,8 +155,18 @@ function onStopSignal(stop: () => Promise<void>): void {
   process.on("SIGINT", handle);
 }
 
+/** A service is told to read its files again; a program in a terminal is told that the terminal has closed. */
+function onHangUp(router: Router): void {
+  process.on("SIGHUP", () => {
+    if (process.stdin.isTTY) process.kill(process.pid, "SIGTERM");
+    else void router.rules.reload();
+  });
+}
+
 try {
-  process.stdout.write(await run(process.argv.slice(2)));
+  const printed = await run(process.argv.slice(2));
+  process.stdout.write(typeof printed === "string" ? printed : printed.text);
+  if (typeof printed === "object") process.exitCode = printed.exitCode;
 } catch (error) {
   if (error instanceof UsageError) {
     console.error(`${error.message}\nSee signalbox --help.`);

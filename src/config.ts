@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
 import { nearest } from "./nearest.ts";
 import { discounted } from "./pricing.ts";
-import { microUsd, percentage, sizeBytes, tokenCount } from "./units.ts";
+import { durationMs, microUsd, percentage, sizeBytes, tokenCount } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 
 export type Environment = Record<string, string | undefined>;
@@ -25,6 +25,8 @@ export interface Config {
   dataDir: string;
   /** `undefined`: nothing was said; ./routing-rules where it exists, else the rules that ship with the package. */
   rulesDir: string | undefined;
+  /** Where a fresh price list is fetched from, when the operator wants one. */
+  catalogUpdate: { url: string; everyMs: number } | undefined;
   /** Protects the API when set. */
   apiKey: Secret | undefined;
   providers: Map<string, EnabledProvider>;
@@ -69,6 +71,12 @@ const PROVIDER = z.strictObject({
 });
 type ProviderSettings = z.output<typeof PROVIDER>;
 
+/** Prices decide who is asked and what is billed: they come over TLS, or from this machine. */
+const CATALOG_URL = z.string().refine((text) => {
+  const url = URL.parse(text);
+  return url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname));
+}, "expected an https:// URL");
+
 const FILE = z.strictObject({
   server: z
     .strictObject({
@@ -79,6 +87,9 @@ const FILE = z.strictObject({
     .prefault({}),
   data: z.string().optional(),
   rules: z.string().optional(),
+  catalog: z
+    .strictObject({ update: z.strictObject({ url: CATALOG_URL, every: durationMs.default(86_400_000) }).optional() })
+    .prefault({}),
   providers: z.record(z.string(), PROVIDER).prefault({}),
 });
 
@@ -121,6 +132,10 @@ export function buildConfig(
     maxBodyBytes: settings.server.max_body ?? 32 * 1024 ** 2,
     dataDir: given(inputs, "data")?.text ?? settings.data ?? "./data",
     rulesDir: given(inputs, "rules")?.text ?? settings.rules,
+    catalogUpdate: settings.catalog.update && {
+      url: settings.catalog.update.url,
+      everyMs: Math.max(60_000, settings.catalog.update.every),
+    },
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
     ...providers,
   };

@@ -8,12 +8,20 @@ import { createFleet, FLEET_PARTS, type Fleet } from "./fleet.ts";
 import { mediaFormulaOf } from "./media-tokens.ts";
 import { maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
+import type { Snapshot } from "./routing/snapshot.ts";
 import { estimateTokens, mediaTokens, type TokenEstimate } from "./tokens.ts";
 
 /** How to weigh pictures for a target. */
 export interface TargetKind {
   dialect: DialectId;
   entry: ModelEntry | undefined;
+}
+
+/** How the snapshot's target of this name counts tokens; `undefined` when it has none. */
+export function kindOf(snapshot: Snapshot, target: string): TargetKind | undefined {
+  const slash = target.indexOf("/");
+  const provider = snapshot.providers.get(target.slice(0, slash));
+  return provider && { dialect: provider.dialect.id, entry: provider.models.get(target.slice(slash + 1)) };
 }
 
 export interface Learning {

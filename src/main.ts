@@ -1,76 +1,125 @@
 // Builds everything out of environment and flags, and listens. Nothing else creates a long-lived object.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
-import { anthropicMessages } from "../providers/dialects/anthropic-messages.ts";
-import { googleGenerate } from "../providers/dialects/google-generate.ts";
 import { openaiChatInbound } from "../providers/dialects/openai/inbound.ts";
-import { openaiChat } from "../providers/dialects/openai-chat.ts";
-import { providers as knownProviders } from "../providers/index.ts";
 import { SIMULATOR_URL } from "../providers/simulated.ts";
-import { type Catalog, loadCatalog } from "./catalog.ts";
-import { type Config, type Environment, type Flags, loadConfig } from "./config.ts";
-import type { EnabledProvider } from "./dialect.ts";
+import { type Refresher, startRefresh } from "./catalog-refresh.ts";
+import type { Config } from "./config.ts";
 import { createDownloader } from "./download.ts";
-import { createGateway } from "./gateway.ts";
+import { showFileErrors } from "./excerpt.ts";
+import { createGateway, type Gateway } from "./gateway.ts";
 import { createApp, type Health } from "./http/app.ts";
 import { IdSource } from "./ids.ts";
-import { createLearning, type TargetKind } from "./learning.ts";
+import { createLearning, kindOf, type Learning } from "./learning.ts";
+import { followRules, type RulesWorld } from "./live-rules.ts";
 import { createMemory } from "./memory.ts";
-import { nearest } from "./nearest.ts";
-import { packageRoot } from "./package-root.ts";
-import { compile } from "./routing/rules.ts";
-import { buildSnapshot, type Snapshot } from "./routing/snapshot.ts";
+import type { LiveRules, RulesStatus } from "./reload.ts";
+import type { Snapshot } from "./routing/snapshot.ts";
+import {
+  readSettings,
+  type Settings,
+  type SettingsInput,
+  StartError,
+  settingsWith,
+  VERSION,
+  withSimulator,
+  worldOf,
+} from "./settings.ts";
 import { type Simulator, startSimulator } from "./simulator/server.ts";
 import { type Ledger, openLedger } from "./store/ledger.ts";
-import { createUpstream } from "./upstream.ts";
-import { type FileError, formatFileError, type Source } from "./yaml.ts";
+import { createUpstream, type Upstream } from "./upstream.ts";
 
-export const VERSION: string = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")).version;
-
-export interface RouterOptions {
-  flags: Flags;
-  env: Environment;
+export interface RouterOptions extends SettingsInput {
   log(message: string): void;
 }
 
 export interface Router {
   url: string;
   config: Config;
-  snapshot: Snapshot;
+  /** The one in force. */
+  readonly snapshot: Snapshot;
+  rules: LiveRules<Snapshot>;
+  /** Fetches the price list now, where the operator has it refreshed. */
+  refreshCatalog(): Promise<"changed" | "same" | "refused" | "off">;
   /** No new requests; running ones end; the ledger is flushed. */
   close(): Promise<void>;
 }
 
-/** What the operator must mend before the router can start; `message` lists it line by line. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
-
 export async function startRouter(options: RouterOptions): Promise<Router> {
-  const { config, catalog } = readSettings(options);
+  const settings = readSettings(options);
+  const { config } = settings;
   const simulator = await startSimulatorFor(config);
-  const snapshot = readSnapshot({ ...config, providers: withSimulator(config.providers, simulator) }, catalog);
+  const world = worldWith(settings, simulator);
+  const rules = startRules(world, options.log);
   const ledger = await openLedger({ dir: config.dataDir, log: options.log }).catch((error: Error) => {
+    rules.close();
     void simulator?.close();
     throw new StartError(error.message);
   });
-  const learning = createLearning({
-    nowMs: Date.now,
-    shelf: ledger,
-    kindOf: (target) => kindOf(snapshot, target),
-    log: options.log,
-  });
+  const learning = startLearning(rules, ledger, options.log);
   const upstream = createUpstream();
   const ids = new IdSource();
   const state = { isDraining: false };
-  const gateway = createGateway({
+  const gateway = startGateway({ upstream, ledger, rules, learning, ids });
+  const app = createApp({
+    gateway,
+    inbound: openaiChatInbound,
+    snapshot: () => rules.current(),
+    apiKey: config.apiKey,
+    maxBodyBytes: config.maxBodyBytes,
+    nowMs: Date.now,
+    newRequestId: (nowMs) => ids.requestId(nowMs),
+    health: () => healthOf(state.isDraining, rules, ledger, learning),
+    log: options.log,
+  });
+  const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
+    rules.close();
+    await Promise.all([ledger.close(), simulator?.close()]);
+    throw error;
+  });
+  const refresher = refreshCatalog(options, settings, (fresh) => {
+    Object.assign(world, worldWith(fresh, simulator));
+    void rules.reload();
+  });
+  const saving = setInterval(() => learning.saveNext(), SAVE_PART_MS);
+  const close = async () => {
+    state.isDraining = true;
+    rules.close();
+    await refresher?.close();
+    await drain(server);
+    clearInterval(saving);
+    learning.saveAll();
+    await upstream.close();
+    await ledger.close();
+    await simulator?.close();
+  };
+  return {
+    url: urlOf(server, config.host),
+    config,
+    get snapshot() {
+      return rules.current();
+    },
+    rules,
+    refreshCatalog: async () => refresher?.refresh() ?? "off",
+    close,
+  };
+}
+
+interface Parts {
+  upstream: Upstream;
+  ledger: Ledger;
+  rules: LiveRules<Snapshot>;
+  learning: Learning;
+  ids: IdSource;
+}
+
+function startGateway({ upstream, ledger, rules, learning, ids }: Parts): Gateway {
+  return createGateway({
     upstream,
     ledger,
-    snapshot: () => snapshot,
+    snapshot: () => rules.current(),
     nowMs: Date.now,
     newId: (prefix) => ids.randomId(prefix),
     memory: createMemory(Date.now),
@@ -81,103 +130,24 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     draw: Math.random,
     sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
   });
-  const app = createApp({
-    gateway,
-    inbound: openaiChatInbound,
-    snapshot: () => snapshot,
-    apiKey: config.apiKey,
-    maxBodyBytes: config.maxBodyBytes,
-    nowMs: Date.now,
-    newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, snapshot, ledger),
-    log: options.log,
-  });
-  const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
-    await Promise.all([ledger.close(), simulator?.close()]);
-    throw error;
-  });
-  const saving = setInterval(() => learning.saveNext(), SAVE_PART_MS);
-  const close = async () => {
-    state.isDraining = true;
-    await drain(server);
-    clearInterval(saving);
-    learning.saveAll();
-    await upstream.close();
-    await ledger.close();
-    await simulator?.close();
-  };
-  return { url: urlOf(server, config.host), config, snapshot, close };
 }
 
 /** A part of what was learnt is saved this often; there are four. */
 const SAVE_PART_MS = 20_000;
 
-function kindOf(snapshot: Snapshot, target: string): TargetKind | undefined {
-  const slash = target.indexOf("/");
-  const provider = snapshot.providers.get(target.slice(0, slash));
-  return provider && { dialect: provider.dialect.id, entry: provider.models.get(target.slice(slash + 1)) };
-}
-
-/** Configuration and catalogue, or a StartError that names every mistake. */
-export function readSettings({ flags, env }: Pick<RouterOptions, "flags" | "env">): {
-  config: Config;
-  catalog: Catalog;
-} {
-  const catalog = loadCatalog();
-  const config = loadConfig({
-    flags,
-    env,
-    known: knownProviders,
-    dialects: {
-      "openai-chat": openaiChat(),
-      "anthropic-messages": anthropicMessages,
-      "google-generate": googleGenerate,
-    },
-    catalog: (section) => catalog.models(section),
-  });
-  if ("errors" in config) throw startError("The configuration cannot be used:", config.errors);
-  return { config, catalog };
-}
-
-/** The rules of the configured folder over the configured providers. */
-export function readSnapshot(config: Config, catalog: Catalog): Snapshot {
-  const sources = readRules(config);
-  const rules = compile(sources, (target) => targetProblem(target, config, catalog));
-  if ("errors" in rules) throw startError("The routing rules cannot be used:", rules.errors);
-  return buildSnapshot({
-    rules,
-    rulesText: JSON.stringify(sources),
-    providers: config.providers,
-    disabled: config.disabled,
-    catalogVersion: catalog.version,
+function startLearning(rules: LiveRules<Snapshot>, ledger: Ledger, log: (message: string) => void): Learning {
+  return createLearning({
+    nowMs: Date.now,
+    shelf: ledger,
+    kindOf: (target) => kindOf(rules.current(), target),
+    log,
   });
 }
 
-function startError(heading: string, errors: FileError[]): StartError {
-  return new StartError(
-    [heading, ...errors.map((error) => `  ${formatFileError(error).replaceAll("\n", "\n    ")}`)].join("\n"),
-  );
-}
-
-function readRules(config: Config): Source[] {
-  const fallback = existsSync("routing-rules") ? "routing-rules" : join(packageRoot(), "routing-rules");
-  const dir = config.rulesDir ?? fallback;
-  if (!existsSync(dir)) throw new StartError(`The rules folder ${dir} does not exist (--rules, SIGNALBOX_RULES).`);
-  const names = readdirSync(dir).filter((name) => /\.ya?ml$/.test(name));
-  return names.sort().map((name) => ({ file: join(dir, name), text: readFileSync(join(dir, name), "utf8") }));
-}
-
-/** A rule may name providers that are not enabled here, but not ones that do not exist. */
-function targetProblem(target: string, config: Config, catalog: Catalog): string | undefined {
-  const ids = [...config.providers.keys(), ...config.disabled.keys(), ...knownProviders.map(({ id }) => id)];
-  const slash = target.indexOf("/");
-  if (slash > 0 && ids.includes(target.slice(0, slash))) return undefined;
-  const models = ids.flatMap((id) => [...(config.providers.get(id)?.models ?? catalog.models(id)).keys()]);
-  if (models.includes(target)) return undefined;
-  const close = slash > 0 ? nearest(target.slice(0, slash), ids, 3) : nearest(target, models, 3);
-  const hint = close.length === 0 ? "" : ` Did you mean ${close.join(" or ")}?`;
-  const what = slash > 0 ? `there is no provider "${target.slice(0, slash)}"` : "no provider has this model";
-  return `target "${target}": ${what}.${hint} A target is an alias, provider/model or a model of the catalogue.`;
+function startRules(world: RulesWorld, log: (message: string) => void): LiveRules<Snapshot> {
+  const started = followRules(world, { log, nowMs: Date.now });
+  if (!("errors" in started)) return started;
+  throw new StartError(`The routing rules cannot be used:\n${showFileErrors(started.errors, started.sources, 2)}`);
 }
 
 async function startSimulatorFor(config: Config): Promise<Simulator | undefined> {
@@ -185,17 +155,36 @@ async function startSimulatorFor(config: Config): Promise<Simulator | undefined>
   return isNeeded ? startSimulator() : undefined;
 }
 
-function withSimulator(all: Config["providers"], simulator: Simulator | undefined): Map<string, EnabledProvider> {
-  if (simulator === undefined) return all;
-  const filled = all.entries().map(([id, provider]): [string, EnabledProvider] => {
-    const baseUrl = provider.baseUrl.replace(SIMULATOR_URL, simulator.url);
-    return [id, { ...provider, baseUrl }];
-  });
-  return new Map(filled);
+/** Providers and prices the rules are compiled over; the simulator's address is known only now. */
+function worldWith({ config, catalog }: Settings, simulator: Simulator | undefined): RulesWorld {
+  return worldOf({ ...config, providers: withSimulator(config.providers, simulator?.url) }, catalog);
 }
 
-function healthOf(isDraining: boolean, snapshot: Snapshot, ledger: Ledger): Health {
+/** For operators who ask for it: new prices come into force like an edit of the rules. */
+function refreshCatalog(
+  options: RouterOptions,
+  settings: Settings,
+  onChange: (fresh: Settings) => void,
+): Refresher | undefined {
+  const { catalogUpdate, dataDir } = settings.config;
+  if (catalogUpdate === undefined) return undefined;
+  const inForce = { file: settings.file };
+  return startRefresh({
+    ...catalogUpdate,
+    dataDir,
+    current: () => inForce.file,
+    onChange: (file) => {
+      inForce.file = file;
+      onChange(settingsWith(options, file));
+    },
+    log: options.log,
+  });
+}
+
+function healthOf(isDraining: boolean, rules: LiveRules<Snapshot>, ledger: Ledger, learning: Learning): Health {
   const status = ledger.status();
+  const tokenError = learning.tokenError();
+  const snapshot = rules.current();
   return {
     live: true,
     ready: !isDraining && status.failed === undefined,
@@ -204,9 +193,18 @@ function healthOf(isDraining: boolean, snapshot: Snapshot, ledger: Ledger): Heal
       draining: isDraining,
       snapshot: snapshot.id,
       catalog: snapshot.catalogVersion,
+      // Mean |predicted - billed| / billed of the last prompts; null before the first.
+      token_estimate_error: tokenError === undefined ? null : Number(tokenError.toFixed(4)),
+      rules: rulesHealth(snapshot, rules.status()),
       ledger: status,
     },
   };
+}
+
+/** Rules that cannot be used leave the router ready: it goes on with those it had. */
+function rulesHealth(snapshot: Snapshot, { loadedAtMs, errors }: RulesStatus): Record<string, unknown> {
+  const error = errors.length === 0 ? {} : { error: errors.slice(0, 20) };
+  return { snapshot: snapshot.id, loaded_at: new Date(loadedAtMs).toISOString(), ...error };
 }
 
 function listen(server: Server, config: Config): Promise<Server> {

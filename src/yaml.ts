@@ -1,5 +1,5 @@
 // YAML that people edit: checked against a schema, every complaint with file, line, column and what would be accepted.
-import { Alias, LineCounter, type Node, parseDocument } from "yaml";
+import { Alias, type Node, parseDocument } from "yaml";
 import { z } from "zod";
 import { isObject } from "./json.ts";
 import { nearest } from "./nearest.ts";
@@ -33,15 +33,15 @@ export function readYaml<S extends z.ZodType>(
   source: Source,
   schema: S,
 ): Checked<z.output<S>> | { errors: FileError[] } {
-  const lines = new LineCounter();
   const text = source.text.replaceAll(/\$\{([^{}\n]*)\}/g, `${OPEN}$1${CLOSE}`);
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
-  const position: Position = (offset, message) => {
-    const { line, col } = lines.linePos(offset);
-    return { file: source.file, line: Math.max(1, line), column: Math.max(1, col), message };
-  };
+  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true });
+  const place = placesIn(text);
+  const position: Position = (offset, message) => ({ file: source.file, ...place(offset), message });
   if (document.errors.length > 0) {
-    return { errors: document.errors.map((error) => position(error.pos[0], restore(error.message))) };
+    const first = document.errors.findIndex(({ code }) => code === "UNEXPECTED_TOKEN");
+    // Everything behind the first token out of place is out of place too.
+    const told = document.errors.filter(({ code }, index) => code !== "UNEXPECTED_TOKEN" || index === first);
+    return { errors: told.map((error) => position(error.pos[0], restore(error.message))) };
   }
   const at = (path: PropertyKey[], message: string) => position(offsetOf(document, path), message);
   const read = contentOf(document);
@@ -49,6 +49,15 @@ export function readYaml<S extends z.ZodType>(
   const checked = schema.safeParse(read.value);
   if (checked.success) return { value: checked.data, at };
   return { errors: checked.error.issues.flatMap((issue) => describe(issue, schema, document, position)) };
+}
+
+/** Line and column, from 1, of offsets. The parser's own counter misses the line breaks inside text that is out of place. */
+function placesIn(text: string): (offset: number) => { line: number; column: number } {
+  const starts = [0, ...[...text.matchAll(/\n/g)].map(({ index }) => index + 1)];
+  return (offset) => {
+    const line = starts.findLastIndex((start) => start <= offset);
+    return { line: line + 1, column: offset - (starts[line] ?? 0) + 1 };
+  };
 }
 
 /** `file:line:column  message`, the form editors make clickable. */

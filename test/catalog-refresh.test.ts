@@ -1,13 +1,13 @@
 // Prices that change while the router runs: what a new catalogue changes, and which ones are not believed.
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { CatalogFile } from "../src/catalog.ts";
+import { type CatalogFile, catalogPath, parseCatalog } from "../src/catalog.ts";
 import { diffCatalogs, diffText } from "../src/catalog-diff.ts";
 import { readKept, startRefresh } from "../src/catalog-refresh.ts";
 import type { ModelEntry } from "../src/dialect.ts";
-import { temporaryFolder } from "./support/router.ts";
+import { startTestRouter, temporaryFolder } from "./support/router.ts";
 
 function catalogOf(version: string, models: ModelEntry[]): CatalogFile {
   const section = { models: Object.fromEntries(models.map((entry) => [entry.id, entry])) };
@@ -104,3 +104,34 @@ describe("a catalogue fetched while the router runs", () => {
     expect(logs[0]).not.toContain("canary");
   });
 });
+
+test("a running router takes new prices into use without a restart, and a restart goes on with them", async () => {
+  const served = { text: JSON.stringify(loadFile()) };
+  const server = createServer((_, response) => response.end(served.text)).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await new Promise((resolve) => server.once("listening", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const { router, openai, ledger } = await startTestRouter({
+    config: `catalog: { update: { url: "${url}", every: 1h } }`,
+  });
+  const call = () =>
+    openai.chat.completions.create({ model: "gpt-6-luna", messages: [{ role: "user", content: "Hi" }] });
+  await call();
+  const file = loadFile();
+  const rates = file.providers.openai?.models["gpt-6-luna"]?.rates;
+  if (rates === undefined) throw new Error("the price is gone");
+  rates.input *= 2;
+  rates.output *= 2;
+  served.text = JSON.stringify({ ...file, version: "00000000beef" });
+  expect(await router.refreshCatalog()).toBe("changed");
+  await expect.poll(() => router.snapshot.catalogVersion).toBe("00000000beef");
+  await call();
+  const { attempts } = await ledger();
+  expect(attempts[1]?.cost_nano_usd).toBe(Number(attempts[0]?.cost_nano_usd) * 2);
+  expect(attempts.map((row) => row.catalog_version)).toEqual([file.version, "00000000beef"]);
+});
+
+function loadFile(): CatalogFile {
+  const path = catalogPath();
+  return parseCatalog(readFileSync(path, "utf8"), path);
+}

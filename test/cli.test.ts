@@ -1,5 +1,5 @@
 // The command line as a user meets it: first start, help, mistakes, signals, sudden death.
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -167,6 +167,52 @@ describe("the other commands", () => {
     expect(stdout).not.toContain("claude");
   });
 
+  test("models filters by provider and ability, and sorts by price with the unpriced last", () => {
+    const read = (...args: string[]) => {
+      const { stdout, code } = signalbox(["models", "--json", ...args], { cwd: folder() });
+      expect(code).toBe(0);
+      return JSON.parse(stdout) as { name: string; input_usd_per_mtok: string | null; supports: string[] }[];
+    };
+    const rows = read("--provider", "anthropic", "--supports", "tools,vision", "--sort", "price");
+    expect(rows.length).toBeGreaterThan(5);
+    for (const { name, supports } of rows) {
+      expect(name).toMatch(/^anthropic\//);
+      expect(supports).toEqual(expect.arrayContaining(["tools", "vision"]));
+    }
+    const prices = rows.map((row) =>
+      row.input_usd_per_mtok === null ? Number.POSITIVE_INFINITY : Number(row.input_usd_per_mtok),
+    );
+    expect(prices).toEqual(prices.toSorted((a, b) => a - b));
+    expect(signalbox(["models", "--supports", "juggling"]).stderr).toContain("tools, vision, audio");
+    expect(signalbox(["models", "--sort", "colour"]).stderr).toContain("name, price, context");
+  });
+
+  test("catalog diff shows what a new price list changes, and ends with 1 when a price moved more than twofold", () => {
+    const dir = folder();
+    const shipped = readFileSync(new URL("../providers/catalog.json", import.meta.url), "utf8");
+    const same = join(dir, "same.json");
+    writeFileSync(same, shipped);
+    expect(signalbox(["catalog", "diff", same])).toMatchObject({ code: 0, stdout: "No difference.\n" });
+    const dearer = join(dir, "dearer.json");
+    const file = JSON.parse(shipped) as {
+      providers: Record<string, { models: Record<string, { rates: { input: number } }> }>;
+    };
+    const luna = file.providers.openai?.models["gpt-6-luna"];
+    if (luna === undefined) throw new Error("the model is gone");
+    luna.rates.input *= 3;
+    writeFileSync(dearer, JSON.stringify(file));
+    const changed = signalbox(["catalog", "diff", dearer]);
+    expect(changed.code).toBe(1);
+    expect(changed.stdout).toMatch(/openai\/gpt-6-luna\s+rates\.input\s+\$0\.1\s+\$0\.3\s+!/);
+    const broken = join(dir, "broken.json");
+    writeFileSync(broken, "{}");
+    expect(signalbox(["catalog", "diff", broken])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("broken.json cannot be used"),
+    });
+    expect(signalbox(["catalog", "merge"]).code).toBe(2);
+  });
+
   test("simulate runs the fake providers alone", async () => {
     const { url, output } = await serving(["simulate", "--port", "0"]);
     expect(output()).toContain(`OPENAI_BASE_URL=${url}/openai/v1`);
@@ -183,11 +229,14 @@ describe("the other commands", () => {
     expect(response.headers.get("retry-after")).toBe("2");
   });
 
-  test.each(["serve", "simulate", "usage", "models"])("%s --help explains itself and exits 0", (command) => {
-    const { code, stdout } = signalbox([command, "--help"]);
-    expect(code).toBe(0);
-    expect(stdout.length).toBeGreaterThan(200);
-  });
+  test.each(["serve", "simulate", "usage", "models", "catalog", "rules", "explain"])(
+    "%s --help explains itself and exits 0",
+    (command) => {
+      const { code, stdout } = signalbox([command, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout.length).toBeGreaterThan(200);
+    },
+  );
 
   test("--version and --help work, and a wrong command or option exits 2 with a hint", () => {
     expect(signalbox(["--version"]).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
@@ -195,7 +244,7 @@ describe("the other commands", () => {
     expect(signalbox([]).stdout).toContain("Usage: signalbox <command>");
     const wrong = signalbox(["sreve"]);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain("Commands: serve, simulate, usage, models");
+    expect(wrong.stderr).toContain("Commands: serve, simulate, usage, models, catalog, rules, explain");
     expect(signalbox(["serve", "--prot", "1"]).code).toBe(2);
     expect(signalbox(["usage", "--by", "colour"]).stderr).toContain("model, provider, key, day");
     expect(signalbox(["usage", "--since", "yesterday"]).stderr).toContain("90m, 24h or 7d");

@@ -137,7 +137,7 @@ describe("a mistake in the file is shown with its place and what would be accept
       "dat: x\nserver: { port: 99999 }\n",
       [
         "signalbox.yaml:2:17  server.port: Too big: expected number to be <=65535; found 99999.",
-        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, providers.',
+        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, catalog, providers.',
       ],
     ],
     ["a wrong type", "data: [a]\n", ['signalbox.yaml:1:7  data: expected text; found ["a"].']],

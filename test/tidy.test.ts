@@ -64,7 +64,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
-  { name: "main", files: /^src\/(main|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
+  { name: "main", files: /^src\/(main|settings|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
 ];
 
 function groupOf(path: string) {
@@ -142,7 +142,7 @@ describe("effects live in their files", () => {
     {
       name: "the wall clock",
       pattern: /\bDate\.now\b|\bnew Date\(\)/,
-      allowedIn: /^src\/(main|cli|simulator\/pace|store\/[\w-]+)\.ts$/,
+      allowedIn: /^src\/(main|settings|cli|simulator\/pace|store\/[\w-]+)\.ts$/,
     },
     {
       name: "a timer",
@@ -175,7 +175,7 @@ describe("effects live in their files", () => {
       name: "a file",
       pattern: /from "node:fs/,
       allowedIn:
-        /^(src\/(main|config|catalog|catalog-refresh|package-root|reload|rules-folder|live-rules|cli\/[\w-]+|store\/[\w-]+)|providers\/(readme\.build|catalog(\.build|\/[\w-]+)))\.ts$/,
+        /^(src\/(main|settings|config|catalog|catalog-refresh|package-root|reload|rules-folder|live-rules|cli\/[\w-]+|store\/[\w-]+)|providers\/(readme\.build|catalog(\.build|\/[\w-]+)))\.ts$/,
     },
   ];
   test.each(EFFECTS)("$name", ({ pattern, allowedIn }) => {

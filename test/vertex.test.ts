@@ -14,7 +14,7 @@ import { type AttemptDeps, type AttemptInput, callOnce } from "../src/attempt.ts
 import { buildConfig, type Environment } from "../src/config.ts";
 import { type EnabledProvider, Secret } from "../src/dialect.ts";
 import { type AccessTokens, createAccessTokens, readServiceAccount, type ServiceAccount } from "../src/google-auth.ts";
-import { readSettings, StartError } from "../src/main.ts";
+import { readSettings, StartError } from "../src/settings.ts";
 import type { UpstreamRequest } from "../src/upstream.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });

@@ -10,7 +10,8 @@ export type ReasonCode =
   | "context_length"
   | "require_parameters"
   | "data_region"
-  | "data_policy"
+  | "data_policy:zdr"
+  | "data_policy:training"
   | "max_price"
   | "max_cost"
   | "max_latency"
@@ -26,6 +27,8 @@ export interface Reason {
 export interface Candidate {
   name: string;
   target: Target;
+  /** Whose demands it must meet; `undefined` when no rule speaks about the name. */
+  rule: Rule | undefined;
   tier: number;
   weight: number;
   quality: number | undefined;
@@ -43,31 +46,52 @@ export interface Gathered {
   missing: Exclusion[];
 }
 
-/** The targets of a rule. Each target once, in its first tier. */
-export function candidatesOf(snapshot: Snapshot, rule: Rule): Gathered {
-  return gather(snapshot, rule.tiers, rule.set);
+/** One of the names a caller asked for, and the rule that decides about it. */
+export interface Named {
+  name: string;
+  rule: Rule | undefined;
 }
 
-/** The targets of names that no rule speaks about: each name is a tier of its own. */
-export function directCandidates(snapshot: Snapshot, names: readonly string[]): Gathered {
-  const tiers = names.map((use): RuleTarget[] => [{ use, weight: 1, quality: undefined, set: {} }]);
-  return gather(snapshot, tiers, {});
-}
-
-function gather(snapshot: Snapshot, tiers: readonly (readonly RuleTarget[])[], ruleSet: SetEntry): Gathered {
+/** The targets behind the names, each once, in its first tier. The tiers of a name come after those of the name before it;
+ *  `isAcross`: beside them, first beside first. */
+export function candidatesOf(snapshot: Snapshot, names: readonly Named[], isAcross: boolean): Gathered {
   const found = new Map<string, Candidate>();
   const missing = new Map<string, Exclusion>();
-  for (const [tier, targets] of tiers.entries()) {
-    for (const { use, weight, quality, set } of targets) {
-      const resolved = resolve(snapshot, use);
-      for (const exclusion of resolved.excluded) missing.set(exclusion.target, exclusion);
-      for (const target of resolved.targets) {
-        const name = targetName(target);
-        if (found.has(name)) continue;
-        const all = { ...ruleSet, ...set };
-        found.set(name, { name, target, tier, weight, quality, set: all, reasons: [], isSecondChoice: false });
-      }
-    }
+  let above = 0;
+  for (const { name, rule } of names) {
+    const places = rule === undefined ? placesOfName(snapshot, name, missing) : placesOfRule(snapshot, rule, missing);
+    if (rule?.deny !== undefined) missing.set(name, { target: name, reason: `rule "${rule.name}" refuses it` });
+    for (const place of places) addOnce(found, rule, { ...place, tier: above + place.tier });
+    if (!isAcross) above += 1 + places.reduce((last, { tier }) => Math.max(last, tier), -1);
   }
   return { candidates: [...found.values()], missing: [...missing.values()] };
+}
+
+type Place = RuleTarget & { target: Target; tier: number };
+
+/** A provider that was named goes before others that only have a model of that name. */
+function placesOfName(snapshot: Snapshot, name: string, missing: Map<string, Exclusion>): Place[] {
+  const { targets, isExact, excluded } = resolve(snapshot, name, "caller");
+  for (const exclusion of excluded) missing.set(exclusion.target, exclusion);
+  return targets.map((target, at) => {
+    return { use: name, weight: 1, quality: undefined, set: {}, target, tier: isExact && at > 0 ? 1 : 0 };
+  });
+}
+
+function placesOfRule(snapshot: Snapshot, rule: Rule, missing: Map<string, Exclusion>): Place[] {
+  return rule.tiers.flatMap((entries, tier) =>
+    entries.flatMap((entry) => {
+      const { targets, excluded } = resolve(snapshot, entry.use, "operator");
+      for (const exclusion of excluded) missing.set(exclusion.target, exclusion);
+      return targets.map((target) => ({ ...entry, target, tier }));
+    }),
+  );
+}
+
+function addOnce(found: Map<string, Candidate>, rule: Rule | undefined, place: Place): void {
+  const { target, tier, weight, quality } = place;
+  const name = targetName(target);
+  if (found.has(name)) return;
+  const set = { ...rule?.set, ...place.set };
+  found.set(name, { name, target, rule, tier, weight, quality, set, reasons: [], isSecondChoice: false });
 }

@@ -1,5 +1,6 @@
 // `when:` conditions in CEL: the variables a rule can see, with their types, checked when the file loads.
 import { Environment, EvaluationError, ParseError } from "@marcbachmann/cel-js";
+import { type ConditionReview, reviewCondition } from "./constant-conditions.ts";
 
 /** What a condition can look at. Integers are bigint because CEL's `int` is 64 bits wide. */
 export interface Facts {
@@ -44,11 +45,32 @@ export class FactsTokens {
   }
 }
 
-/** In the time zone of the rule's file. */
-export class FactsTime {
-  hour = 0n;
-  weekday = "";
-  date = "";
+export interface ZonedTime {
+  hour: bigint;
+  weekday: string;
+  date: string;
+}
+
+/** In the time zone of the rule's file; told when a condition looks at it. */
+export class FactsTime implements ZonedTime {
+  readonly #tell: () => ZonedTime;
+  #told: ZonedTime | undefined;
+  constructor(tell: () => ZonedTime) {
+    this.#tell = tell;
+  }
+  get hour(): bigint {
+    return this.#now().hour;
+  }
+  get weekday(): string {
+    return this.#now().weekday;
+  }
+  get date(): string {
+    return this.#now().date;
+  }
+  #now(): ZonedTime {
+    this.#told ??= this.#tell();
+    return this.#told;
+  }
 }
 
 /** True when the condition holds; an evaluation error counts as "does not hold" and is returned for the explanation. */
@@ -128,6 +150,11 @@ export function compileCondition(text: string): Condition | { error: string } {
     if (error instanceof ParseError) return { error: explain(error.message) };
     throw error;
   }
+}
+
+/** What is odd about a condition that compiles. */
+export function reviewOf(text: string): ConditionReview {
+  return reviewCondition(environment.parse(text).ast);
 }
 
 function evaluate(run: () => unknown): boolean | { error: string } {

@@ -5,17 +5,23 @@ import type { ChatBody } from "../chat.ts";
 import type { CallerError } from "../dialect.ts";
 
 /** Numbers may come as strings: OpenRouter's schema and its documentation differ. */
-const NUMBER = z.union([
-  z.number(),
-  z
-    .string()
-    .regex(/^\d+(\.\d+)?$/)
-    .transform(Number),
-]);
-const CUTOFFS = z.union([
-  NUMBER.transform((p50) => ({ p50 })),
-  z.strictObject({ p50: NUMBER.optional(), p75: NUMBER.optional(), p90: NUMBER.optional(), p99: NUMBER.optional() }),
-]);
+const NUMBER = z.union(
+  [
+    z.number(),
+    z
+      .string()
+      .regex(/^\d+(\.\d+)?$/)
+      .transform(Number),
+  ],
+  "expected a number",
+);
+const CUTOFFS = z.union(
+  [
+    NUMBER.transform((p50) => ({ p50 })),
+    z.strictObject({ p50: NUMBER.optional(), p75: NUMBER.optional(), p90: NUMBER.optional(), p99: NUMBER.optional() }),
+  ],
+  "expected a number or { p50, p75, p90, p99 }",
+);
 const SORT = z.enum(["price", "throughput", "latency", "exacto"]);
 const SLUGS = z.array(z.string().min(1)).nullish();
 
@@ -29,7 +35,12 @@ const PROVIDER = z.strictObject({
   only: SLUGS,
   ignore: SLUGS,
   quantizations: z.array(z.string()).nullish(),
-  sort: z.union([SORT, z.strictObject({ by: SORT, partition: z.enum(["model", "none"]).nullish() })]).nullish(),
+  sort: z
+    .union(
+      [SORT, z.strictObject({ by: SORT, partition: z.enum(["model", "none"]).nullish() })],
+      `expected one of ${SORT.options.join(", ")}, or { by, partition }`,
+    )
+    .nullish(),
   preferred_min_throughput: CUTOFFS.nullish(),
   preferred_max_latency: CUTOFFS.nullish(),
   max_price: z
@@ -68,8 +79,8 @@ export interface Narrowing {
   /** Tokens per second, and seconds. */
   minThroughput: Cutoffs;
   maxLatencyS: Cutoffs;
-  /** Dollars per million tokens. */
-  maxPrice: { prompt?: number | undefined; completion?: number | undefined };
+  /** Micro-dollars per million tokens. Nothing here is billed per request or per image, so those bounds always hold. */
+  maxPrice: { prompt: number | undefined; completion: number | undefined; audio: number | undefined };
 }
 
 const VARIANTS: Record<string, Narrowing["sort"]> = { ":floor": "price", ":nitro": "throughput" };
@@ -99,10 +110,16 @@ export function readNarrowing(body: ChatBody, isKnown: (name: string) => boolean
     minThroughput: wishes.preferred_min_throughput ?? {},
     maxLatencyS: wishes.preferred_max_latency ?? {},
     maxPrice: {
-      prompt: wishes.max_price?.prompt ?? undefined,
-      completion: wishes.max_price?.completion ?? undefined,
+      prompt: microUsdOf(wishes.max_price?.prompt),
+      completion: microUsdOf(wishes.max_price?.completion),
+      audio: microUsdOf(wishes.max_price?.audio),
     },
   };
+}
+
+/** Rounded: 8.2 × 1e6 is a little less than 8,200,000 in floating point. */
+function microUsdOf(usd: number | null | undefined): number | undefined {
+  return usd === null || usd === undefined ? undefined : Math.round(usd * 1e6);
 }
 
 /** Nothing is wished for beyond the model itself. */
@@ -128,8 +145,11 @@ function malformed(field: string, issue: z.core.$ZodIssue | undefined): CallerEr
   return { status: 400, message, type: "invalid_request_error", code: "invalid_value", param: path };
 }
 
-/** `google` matches `google` and `google/…`; a full slug matches itself. Without regard to case. */
+/** `google` and `google/us-east5` are both the provider `google`: here a provider has no variants. Without regard to case. */
 export function slugMatches(slug: string, providerId: string, standsInFor: string | undefined): boolean {
   const asked = slug.toLowerCase();
-  return [providerId, standsInFor].some((id) => id !== undefined && (asked === id || asked.startsWith(`${id}/`)));
+  return [providerId, standsInFor].some((name) => {
+    const id = name?.toLowerCase();
+    return id !== undefined && (asked === id || asked.startsWith(`${id}/`));
+  });
 }

@@ -32,10 +32,13 @@ function namesOf(field: string, body: ChatBody): string[] {
 function valueFor(before: unknown, entry: SetEntry[string]): unknown {
   if (typeof entry !== "object" || Array.isArray(entry)) return entry;
   const { min, max } = entry;
+  const isBounded = min !== undefined || max !== undefined;
+  // What is no number (some hosts take "9999") would slip past a bound.
+  const told = isBounded && typeof before !== "number" ? undefined : before;
   // A bound also holds where the caller set none: "at most 4096" must not mean "or as much as the model has".
-  const value = before ?? entry.default ?? max;
+  const value = told ?? entry.default ?? max ?? (before === undefined ? undefined : min);
   if (typeof value !== "number") return value;
-  return Math.min(max ?? value, Math.max(min ?? value, value));
+  return Math.min(max ?? Number.POSITIVE_INFINITY, Math.max(min ?? Number.NEGATIVE_INFINITY, value));
 }
 
 function shown(value: unknown): string {

@@ -1,10 +1,10 @@
 // Which targets may answer a request, in which order and within which bounds. Pure: the router, the CLI and the explain
 // endpoint all call `plan`.
 import type { CallerError, Target } from "../dialect.ts";
-import { type Candidate, candidatesOf, directCandidates, type Gathered, type Reason } from "./candidates.ts";
+import { type Candidate, candidatesOf, type Named, type Reason } from "./candidates.ts";
 import type { Facts } from "./conditions.ts";
 import { denied, ruleDenial } from "./denials.ts";
-import { type Asked, contentOf, factsOf, neededFeatures, timeIn } from "./facts.ts";
+import { type Asked, type Clock, factsOf } from "./facts.ts";
 import type { Affinity, FleetView } from "./fleet-view.ts";
 import { isPlain, type Narrowing, readNarrowing, slugMatches } from "./narrowing.ts";
 import { applyRequirements } from "./requirements.ts";
@@ -80,7 +80,7 @@ export function plan(
   options: PlanOptions = {},
 ): Plan | Denied {
   const { body } = asked.request;
-  const isKnown = (name: string) => resolve(snapshot, name).targets.some(({ entry }) => entry !== undefined);
+  const isKnown = (name: string) => resolve(snapshot, name, "caller").targets.some(({ entry }) => entry !== undefined);
   const narrowing = isPlain(body) ? undefined : readNarrowing(body, isKnown);
   const trace: Trace = {
     rule: undefined,
@@ -94,15 +94,19 @@ export function plan(
   if (narrowing !== undefined && "error" in narrowing) {
     return { kind: "denied", error: narrowing.error, trace, decision: "refused" };
   }
-  const rule = firstMatch(snapshot.rules.rules, narrowing?.models[0] ?? body.model, asked, trace);
+  const [name = body.model, ...more] = narrowing?.models ?? [];
+  const rule = firstMatch(snapshot.rules.rules, name, asked, trace);
   trace.rule = rule?.name;
   if (rule?.deny !== undefined) {
     return { kind: "denied", error: ruleDenial(rule.deny), trace, decision: `${originOf(rule)};denied` };
   }
   const wishes = rule?.callerMayNarrow === false ? undefined : narrowing;
-  const gathered =
-    rule === undefined ? directCandidates(snapshot, narrowing?.models ?? [body.model]) : candidatesOf(snapshot, rule);
-  return choose({ snapshot, asked, fleet, draw, options, rule, wishes, trace }, gathered);
+  // `models` is as many requests, one after the other: each name is decided by its own rule, so that none gets round one.
+  const named: Named[] = [{ name, rule }];
+  for (const next of wishes === undefined ? [] : more) {
+    named.push({ name: next, rule: firstMatch(snapshot.rules.rules, next, asked, trace) });
+  }
+  return choose({ snapshot, asked, fleet, draw, options, rule, wishes, trace }, named);
 }
 
 interface Choosing {
@@ -116,8 +120,9 @@ interface Choosing {
   trace: Trace;
 }
 
-function choose(choosing: Choosing, { candidates, missing }: Gathered): Plan | Denied {
-  const { asked, fleet, rule, wishes, trace } = choosing;
+function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
+  const { snapshot, asked, fleet, rule, wishes, trace } = choosing;
+  const { candidates, missing } = candidatesOf(snapshot, named, wishes?.acrossModels === true);
   const affinity =
     rule?.affinity === false || asked.affinityId === undefined ? undefined : fleet.affinity(asked.affinityId);
   const pricing: Pricing = {
@@ -127,23 +132,19 @@ function choose(choosing: Choosing, { candidates, missing }: Gathered): Plan | D
     affinity,
     valueOfSecondNanoUsd: rule?.valueOfSecondNanoUsd ?? VALUE_OF_SECOND_NANO_USD,
   };
-  applyRequirements(
-    candidates,
-    { needed: neededFeatures(contentOf(asked.request.body)), require: rule?.require ?? {}, narrowing: wishes },
-    asked,
-    pricing,
-  );
+  applyRequirements(candidates, wishes, pricing);
   trace.missing = missing;
   trace.affinity = affinity;
   trace.pick = strategyOf(rule, wishes);
   const ordered = orderAll(choosing, candidates, pricing);
-  trace.targets = candidates.map(({ name, tier, reasons }) => {
-    const found = ordered.find(({ candidate }) => candidate.name === name);
-    return { name, tier, reasons, score: found?.score };
+  const scores = new Map(ordered.map(({ candidate, score: found }) => [candidate, found]));
+  trace.targets = candidates.map((candidate) => {
+    const { name, tier, reasons } = candidate;
+    return { name, tier, reasons, score: scores.get(candidate) };
   });
   const first = ordered[0];
   if (first === undefined) {
-    return { kind: "denied", error: denied(choosing.snapshot, asked, rule, trace), trace, decision: originOf(rule) };
+    return { kind: "denied", error: denied(snapshot, asked, rule, trace), trace, decision: originOf(rule) };
   }
   return {
     kind: "plan",
@@ -169,11 +170,13 @@ function choose(choosing: Choosing, { candidates, missing }: Gathered): Plan | D
 function firstMatch(rules: readonly Rule[], model: string, asked: Asked, trace: Trace): Rule | undefined {
   // Most requests meet no condition, and then need no facts.
   let facts: Facts | undefined;
+  let clock: Clock | undefined;
   return rules.find((rule) => {
     if (!rule.matches(model)) return false;
     if (rule.when === undefined) return true;
-    facts ??= { ...factsOf(asked), model };
-    facts.time = timeIn(rule.timeZone, asked.nowMs);
+    if (facts === undefined) facts = factsOf(asked, model, rule.clock(asked.nowMs));
+    else if (clock !== rule.clock) facts.time = rule.clock(asked.nowMs);
+    clock = rule.clock;
     const holds = rule.when(facts);
     if (holds === true) return true;
     const why =
@@ -197,15 +200,16 @@ function strategyOf(rule: Rule | undefined, wishes: Narrowing | undefined): Stra
 }
 
 function orderAll(choosing: Choosing, candidates: readonly Candidate[], pricing: Pricing): Ordered[] {
-  const { trace, options, wishes } = choosing;
+  const { trace, options } = choosing;
   const allowed = candidates.filter(({ reasons }) => reasons.length === 0);
   const needsScores = options.scoreAll === true || !(trace.pick === "order" || trace.pick === "weighted");
   // One candidate needs no choosing.
   const isChoice = needsScores && (allowed.length > 1 || options.scoreAll === true);
-  const tiers = Map.groupBy(allowed, ({ tier }) => (wishes?.acrossModels ? 0 : tier));
-  return [...tiers.keys()]
+  const tiers = Map.groupBy(allowed, ({ tier }) => tier);
+  const [first = [], ...rest] = [...tiers.keys()]
     .sort((a, b) => a - b)
-    .flatMap((tier) => orderTier(choosing, tiers.get(tier) ?? [], isChoice, pricing));
+    .map((tier) => orderTier(choosing, tiers.get(tier) ?? [], isChoice, pricing));
+  return [...explore(first, choosing, pricing), ...rest.flat()];
 }
 
 interface Ordered {
@@ -225,7 +229,6 @@ function orderTier(choosing: Choosing, tier: Candidate[], isChoice: boolean, pri
   );
   let ordered = ORDERINGS[trace.pick](scored, draw);
   if (trace.pick === "balanced") ordered = stayHome(ordered, pricing);
-  if (trace.pick !== "order" && trace.pick !== "weighted") ordered = explore(ordered, choosing, pricing);
   return byWish(isChoice ? ordered : ordered.map(({ candidate }) => ({ candidate, score: undefined })), wishes);
 }
 
@@ -253,14 +256,21 @@ function stayHome(ordered: Scored[], { affinity }: Pricing): Scored[] {
 const EXPLORATION = 0.01;
 const EXPLORATION_COST_MAX = 1.5;
 
-/** One request in a hundred goes where least is known, if it is not much dearer; never one that has a warm cache. */
-function explore(ordered: Scored[], { draw, fleet, trace }: Choosing, { affinity }: Pricing): Scored[] {
+/** One request in a hundred goes where least is known, if it is not much dearer; never one that has a warm cache, or whose
+ *  caller said how to sort. What falls short of the caller's preferences stays behind. */
+function explore(ordered: Ordered[], choosing: Choosing, { affinity }: Pricing): Ordered[] {
+  const { draw, fleet, trace, wishes } = choosing;
   const [first] = ordered;
-  if (first === undefined || ordered.length < 2 || affinity !== undefined || draw() >= EXPLORATION) return ordered;
+  if (first?.score === undefined || ordered.length < 2 || affinity !== undefined) return ordered;
+  if (trace.pick === "order" || trace.pick === "weighted" || wishes?.sort !== undefined) return ordered;
+  if (draw() >= EXPLORATION) return ordered;
   const bound = (first.score.costNanoUsd ?? 0) * EXPLORATION_COST_MAX;
-  const affordable = ordered.filter(({ score: { costNanoUsd } }) => costNanoUsd !== undefined && costNanoUsd <= bound);
-  const samples = ({ candidate }: Scored) => fleet.recentSamples(candidate.name);
-  const chosen = affordable.reduce((least, item) => (samples(item) < samples(least) ? item : least), first);
+  const eligible = ordered.filter(({ candidate, score: found }) => {
+    const cost = found?.costNanoUsd;
+    return cost !== undefined && cost <= bound && candidate.isSecondChoice === first.candidate.isSecondChoice;
+  });
+  const samples = ({ candidate }: Ordered) => fleet.recentSamples(candidate.name);
+  const chosen = eligible.reduce((least, item) => (samples(item) < samples(least) ? item : least), first);
   if (chosen === first) return ordered;
   trace.explored = true;
   return [chosen, ...ordered.filter((item) => item !== chosen)];
@@ -272,7 +282,7 @@ function byWish(ordered: Ordered[], wishes: Narrowing | undefined): Ordered[] {
   const rank = ({ candidate }: Ordered) => {
     const { id, standsInFor } = candidate.target.provider;
     const place = wishes.order.findIndex((slug) => slugMatches(slug, id, standsInFor));
-    return (place === -1 ? wishes.order.length : place) + (candidate.isSecondChoice ? 1_000 : 0);
+    return (place === -1 ? wishes.order.length : place) + (candidate.isSecondChoice ? wishes.order.length + 1 : 0);
   };
   return ordered.toSorted((a, b) => rank(a) - rank(b));
 }

@@ -2,8 +2,10 @@
 // set is an error that lists them, never a silent relaxation.
 import type { ModelEntry } from "../dialect.ts";
 import { isObject } from "../json.ts";
-import type { Candidate, Reason } from "./candidates.ts";
-import { type Asked, maxOutputTokens } from "./facts.ts";
+import { formatUsd } from "../pricing.ts";
+import type { Candidate, Reason, ReasonCode } from "./candidates.ts";
+import type { FactsHas } from "./conditions.ts";
+import { type Asked, contentOf, maxOutputTokens, neededFeatures } from "./facts.ts";
 import type { FleetView } from "./fleet-view.ts";
 import { type Cutoffs, type Narrowing, slugMatches } from "./narrowing.ts";
 import type { DataPolicy, Feature, Requirements } from "./schema.ts";
@@ -12,26 +14,22 @@ import { expectedCost, type Pricing } from "./scores.ts";
 /** The estimate may be this far over the window before it counts as too long: the provider knows better. */
 const WINDOW_TOLERANCE = 1.05;
 
-export interface Demands {
-  needed: readonly Feature[];
-  require: Requirements;
-  narrowing: Narrowing | undefined;
-}
-
 /** Notes on every candidate why it is out, if it is. */
-export function applyRequirements(candidates: Candidate[], demands: Demands, asked: Asked, pricing: Pricing): void {
+export function applyRequirements(candidates: Candidate[], wishes: Narrowing | undefined, pricing: Pricing): void {
+  const { asked, fleet } = pricing;
+  const has = contentOf(asked.request.body);
+  const needed = neededFeatures(has);
   for (const candidate of candidates) {
     const { entry } = candidate.target;
-    const reasons = [
+    candidate.reasons.push(
       ...fits(entry, candidate.name, asked),
-      ...can(entry, demands.needed, isUnableTo),
-      ...required(candidate, demands.require, asked, pricing),
-      ...(demands.narrowing === undefined ? [] : allowed(candidate, demands.narrowing, asked)),
-    ];
-    candidate.reasons.push(...reasons);
-    if (demands.narrowing !== undefined) {
-      candidate.isSecondChoice = fallsShort(candidate.name, demands.narrowing, asked, pricing.fleet);
-    }
+      ...can(entry, needed, isUnableTo),
+      ...required(candidate, candidate.rule?.require ?? {}, pricing),
+    );
+    if (wishes === undefined || candidate.rule?.callerMayNarrow === false) continue;
+    candidate.reasons.push(...allowed(candidate, wishes));
+    if (wishes.requireParameters) candidate.reasons.push(...supportsAll(candidate, has, asked));
+    candidate.isSecondChoice = fallsShort(candidate.name, wishes, asked, fleet);
   }
 }
 
@@ -64,7 +62,8 @@ function isNotKnownTo(entry: ModelEntry | undefined, feature: Feature): boolean 
   return supports(entry, feature) !== true;
 }
 
-function supports(entry: ModelEntry | undefined, feature: Feature): boolean | undefined {
+/** What the catalogue says; `undefined` where it says nothing. */
+export function supports(entry: ModelEntry | undefined, feature: Feature): boolean | undefined {
   const takes = (modality: "image" | "audio" | "file") => entry?.input?.includes(modality);
   switch (feature) {
     case "tools":
@@ -82,7 +81,7 @@ function supports(entry: ModelEntry | undefined, feature: Feature): boolean | un
   }
 }
 
-function required(candidate: Candidate, require: Requirements, asked: Asked, pricing: Pricing): Reason[] {
+function required(candidate: Candidate, require: Requirements, pricing: Pricing): Reason[] {
   const reasons: Reason[] = [];
   const { entry, provider } = candidate.target;
   const { min_context: minContext, regions, data_policy: policy, max_ttft: maxTtftMs, quality } = require;
@@ -97,12 +96,12 @@ function required(candidate: Candidate, require: Requirements, asked: Asked, pri
   }
   if (policy !== undefined && !keeps(provider.dataPolicy, policy)) {
     reasons.push({
-      code: "data_policy",
+      code: policyCode(policy),
       detail: `it must promise ${policy}; found ${provider.dataPolicy ?? "nothing"}`,
     });
   }
   const ttftMs =
-    maxTtftMs === undefined ? undefined : pricing.fleet.firstByteMs(candidate.name, asked.inputTokens(), 0.5);
+    maxTtftMs === undefined ? undefined : pricing.fleet.firstByteMs(candidate.name, pricing.asked.inputTokens(), 0.5);
   if (ttftMs !== undefined && maxTtftMs !== undefined && ttftMs > maxTtftMs) {
     const detail = `its first content takes ${Math.round(ttftMs)} ms, more than ${maxTtftMs} ms`;
     reasons.push({ code: "max_latency", detail });
@@ -118,6 +117,11 @@ function keeps(promised: DataPolicy | undefined, wanted: DataPolicy): boolean {
   return promised === wanted || promised === "no_retention";
 }
 
+/** OpenRouter's words for the two. */
+function policyCode(wanted: DataPolicy): ReasonCode {
+  return wanted === "no_retention" ? "data_policy:zdr" : "data_policy:training";
+}
+
 /** A bound on price is a promise to whoever pays, so a target without a price cannot keep it. */
 function affordable(candidate: Candidate, require: Requirements, pricing: Pricing): Reason[] {
   const { max_cost: maxCost, max_input_price: maxInput, max_output_price: maxOutput } = require;
@@ -125,9 +129,9 @@ function affordable(candidate: Candidate, require: Requirements, pricing: Pricin
   const reasons: Reason[] = [];
   if (maxCost !== undefined) {
     const cost = expectedCost(candidate, pricing);
-    const found = cost === undefined ? "its price is not known" : `this request would cost about $${cost / 1e9}`;
+    const found = cost === undefined ? "its price is not known" : `this request would cost about $${formatUsd(cost)}`;
     if (cost === undefined || cost > maxCost)
-      reasons.push({ code: "max_cost", detail: `${found}, the bound is $${maxCost / 1e9}` });
+      reasons.push({ code: "max_cost", detail: `${found}, the bound is $${formatUsd(maxCost)}` });
   }
   for (const [bound, price, what] of [
     [maxInput, rates?.input, "input"],
@@ -141,10 +145,10 @@ function affordable(candidate: Candidate, require: Requirements, pricing: Pricin
 
 function priceDetail(what: string, microUsdPerMTok: number | undefined, bound: number): string {
   const found = microUsdPerMTok === undefined ? "not known" : `$${microUsdPerMTok / 1e6}`;
-  return `its ${what} price is ${found} per million tokens, the bound is $${bound / 1e6}`;
+  return `its ${what} price per million tokens is ${found}, the bound is $${bound / 1e6}`;
 }
 
-function allowed(candidate: Candidate, wish: Narrowing, asked: Asked): Reason[] {
+function allowed(candidate: Candidate, wish: Narrowing): Reason[] {
   const { provider, entry } = candidate.target;
   const reasons: Reason[] = [];
   const isNamed = (slugs: readonly string[]) =>
@@ -158,7 +162,7 @@ function allowed(candidate: Candidate, wish: Narrowing, asked: Asked): Reason[] 
   }
   if (wish.dataPolicy !== undefined && !keeps(provider.dataPolicy, wish.dataPolicy)) {
     const detail = `the caller wants ${wish.dataPolicy}; found ${provider.dataPolicy ?? "nothing"}`;
-    reasons.push({ code: "data_policy", detail });
+    reasons.push({ code: policyCode(wish.dataPolicy), detail });
   }
   const quantization = isObject(entry?.features) ? String(entry.features.quantization ?? "unknown") : "unknown";
   if (wish.quantizations !== undefined && !wish.quantizations.includes(quantization)) {
@@ -168,22 +172,29 @@ function allowed(candidate: Candidate, wish: Narrowing, asked: Asked): Reason[] 
     [wish.maxPrice.prompt, entry?.rates?.input, "input"],
     [wish.maxPrice.completion, entry?.rates?.output, "output"],
   ] as const) {
-    const boundMicroUsd = bound === undefined ? undefined : bound * 1e6;
-    if (boundMicroUsd === undefined || (price !== undefined && price <= boundMicroUsd)) continue;
-    reasons.push({ code: "max_price", detail: priceDetail(what, price, boundMicroUsd) });
+    if (bound === undefined || (price !== undefined && price <= bound)) continue;
+    reasons.push({ code: "max_price", detail: priceDetail(what, price, bound) });
   }
-  if (wish.requireParameters) reasons.push(...supportsAll(candidate, asked));
+  // Few models have a price for audio; the others either bill it as text or do not take it.
+  const audio = entry?.rates?.audioInput;
+  if (wish.maxPrice.audio !== undefined && audio !== undefined && audio > wish.maxPrice.audio) {
+    reasons.push({ code: "max_price", detail: priceDetail("audio", audio, wish.maxPrice.audio) });
+  }
   return reasons;
 }
 
 /** `require_parameters`: every parameter sent must be one that the target honours. */
-function supportsAll({ target }: Candidate, asked: Asked): Reason[] {
-  const { body } = asked.request;
-  const fields = target.provider.dialect.fields;
+function supportsAll({ target }: Candidate, has: FactsHas, asked: Asked): Reason[] {
+  const { body, dialect } = asked.request;
+  const { fields, id } = target.provider.dialect;
   const lost = Object.keys(body).filter((field) => {
-    const handling = fields?.[field]?.class;
-    return body[field] !== null && (handling === "dropped" || handling === "refused");
+    if (body[field] === null || fields === undefined) return false;
+    const handling = Object.hasOwn(fields, field) ? fields[field]?.class : undefined;
+    // A translation leaves out what it does not know.
+    return handling === undefined ? id !== dialect : handling === "dropped" || handling === "refused";
   });
+  if (has.reasoning && target.entry?.reasoning === false) lost.push("reasoning");
+  if (has.files && supports(target.entry, "files") === false) lost.push("files");
   const limit = maxOutputTokens(body);
   const most = target.entry?.maxOutputTokens;
   if (limit !== undefined && most !== undefined && limit > most) lost.push(`max_tokens above ${most}`);

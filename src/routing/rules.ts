@@ -2,6 +2,7 @@
 import { nearest } from "../nearest.ts";
 import { type Checked, type FileError, readYaml, type Source } from "../yaml.ts";
 import { type Condition, compileCondition } from "./conditions.ts";
+import { type Clock, clockIn } from "./facts.ts";
 import { globMatcher } from "./glob.ts";
 import {
   type Requirements,
@@ -34,7 +35,8 @@ export interface Rule {
   deny: { status: number; message: string } | undefined;
   /** The caller may narrow the choice (OpenRouter's `provider` object, `:floor`, `:nitro`). */
   callerMayNarrow: boolean;
-  timeZone: string;
+  /** In the time zone of its file. */
+  clock: Clock;
 }
 
 export interface RuleTarget {
@@ -54,9 +56,11 @@ export interface Timeouts {
 export interface RuleSet {
   aliases: ReadonlyMap<string, readonly string[]>;
   rules: readonly Rule[];
+  /** As written, in the order read: for lint and for telling what an edit changed. */
+  files: readonly ReadFile[];
 }
 
-type ReadFile = Checked<RuleFile>;
+export type ReadFile = Checked<RuleFile>;
 
 /** What is wrong with a target that is no alias, or `undefined` when it may be named. */
 export type TargetProblem = (target: string) => string | undefined;
@@ -76,7 +80,7 @@ export function compile(files: Source[], problemOf: TargetProblem): RuleSet | { 
   for (const read of checked) collect(read, { aliases, rules, names, errors });
   // Targets last: an alias may be defined in a later file than the rule that names it.
   for (const read of checked) checkTargets(read, aliases, problemOf, errors);
-  return errors.length > 0 ? { errors } : { aliases, rules };
+  return errors.length > 0 ? { errors } : { aliases, rules, files: checked };
 }
 
 interface Collected {
@@ -91,6 +95,7 @@ function collect(read: ReadFile, { aliases, rules, names, errors }: Collected): 
     if (aliases.has(alias)) errors.push(read.at(["aliases", alias], `alias "${alias}" is defined twice.`));
     aliases.set(alias, targets);
   }
+  const clock = clockIn(read.value.timezone ?? "UTC");
   for (const [index, rule] of read.value.rules.entries()) {
     const at = (key: string, message: string) => read.at(["rules", index, key], `rule "${rule.name}": ${message}`);
     if (names.has(rule.name)) errors.push(at("name", "another rule has the same name."));
@@ -98,7 +103,7 @@ function collect(read: ReadFile, { aliases, rules, names, errors }: Collected): 
     errors.push(...ineffective(rule, at));
     const when = rule.when === undefined ? undefined : compileCondition(rule.when);
     if (when !== undefined && "error" in when) errors.push(at("when", when.error));
-    else rules.push(toRule(rule, when, read.value.timezone ?? "UTC"));
+    else rules.push(toRule(rule, when, clock));
   }
 }
 
@@ -119,6 +124,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "affinity",
     "set",
     "value_of_time",
+    "caller_overrides",
   ] as const;
   for (const key of rule.deny === undefined ? [] : idle) {
     if (rule[key] !== undefined) errors.push(at(key, `\`${key}\` has no effect beside \`deny\`.`));
@@ -133,20 +139,23 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
   if (rule.require?.quality !== undefined && !isRated) {
     errors.push(at("require", "`quality` needs targets with a `quality` of their own: { use: …, quality: 8 }."));
   }
+  if (rule.require?.quality === undefined && isRated) {
+    errors.push(at("from", "a `quality` has an effect only with `require: { quality: … }`."));
+  }
+  if (rule.affinity?.by === "none" && rule.affinity.ttl !== undefined) {
+    errors.push(at("affinity", "`ttl` has no effect with `by: none`."));
+  }
   return errors;
 }
 
-function toRule(rule: RuleEntry, when: Condition | undefined, timeZone: string): Rule {
+function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rule {
   const { connect, first_byte, idle, total } = rule.timeouts ?? {};
-  const plain = (rule.fallback ?? []).filter((item): item is TargetEntry => !Array.isArray(item));
-  const nested = (rule.fallback ?? []).filter((item): item is TargetEntry[] => Array.isArray(item));
-  const tiers = [rule.from ?? [], plain, ...nested].filter((tier) => tier.length > 0);
   return {
     name: rule.name,
     matches: globMatcher(rule.model),
     when,
     pick: rule.pick ?? "balanced",
-    tiers: tiers.map((tier) => tier.map(toRuleTarget)),
+    tiers: tiersOf(rule).map((tier) => tier.map(toRuleTarget)),
     require: rule.require ?? {},
     attempts: rule.attempts,
     timeouts: { connectMs: connect, firstByteMs: first_byte, idleMs: idle, totalMs: total },
@@ -156,8 +165,26 @@ function toRule(rule: RuleEntry, when: Condition | undefined, timeZone: string):
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
     callerMayNarrow: rule.caller_overrides !== "deny",
-    timeZone,
+    clock,
   };
+}
+
+/** `from`, then `fallback` as written: single targets next to one another are one tier, each list is one of its own. */
+function tiersOf({ from = [], fallback = [] }: RuleEntry): TargetEntry[][] {
+  const tiers = [from];
+  let single: TargetEntry[] | undefined;
+  for (const item of fallback) {
+    if (Array.isArray(item)) {
+      tiers.push(item);
+      single = undefined;
+    } else if (single === undefined) {
+      single = [item];
+      tiers.push(single);
+    } else {
+      single.push(item);
+    }
+  }
+  return tiers.filter((tier) => tier.length > 0);
 }
 
 function toRuleTarget(target: TargetEntry): RuleTarget {

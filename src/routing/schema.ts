@@ -17,7 +17,10 @@ const NAME = z.string().min(1).max(256);
 
 /** What a rule does to a parameter: a value that replaces the caller's, or bounds and a default. */
 const SET_VALUE = z.union([
-  z.strictObject({ min: z.number().optional(), max: z.number().optional(), default: z.unknown().optional() }),
+  z
+    .strictObject({ min: z.number().optional(), max: z.number().optional(), default: z.unknown().optional() })
+    .refine((bounds) => Object.keys(bounds).length > 0, "expected at least one of min, max, default")
+    .refine(({ min, max }) => min === undefined || max === undefined || min <= max, "expected a min of at most max"),
   z.string(),
   z.number(),
   z.boolean(),
@@ -25,7 +28,7 @@ const SET_VALUE = z.union([
 ]);
 
 /** These are not parameters: a rule that rewrote them would answer a question nobody asked. */
-const NOT_SETTABLE = ["model", "messages", "tools", "stream", "functions"];
+const NOT_SETTABLE = ["model", "models", "provider", "messages", "tools", "stream", "functions"];
 const SET = z
   .record(z.string().min(1), SET_VALUE)
   .refine((set) => NOT_SETTABLE.every((field) => !(field in set)), `cannot set ${NOT_SETTABLE.join(", ")}`);
@@ -102,15 +105,19 @@ const RULE = z.strictObject({
   caller_overrides: z.enum(["allow", "deny"]).optional(),
 });
 
+/** `Intl.supportedValuesOf` leaves out names in daily use: it has Asia/Calcutta and not Asia/Kolkata. */
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export const RULE_FILE = z.strictObject({
   version: z.literal(1),
-  timezone: z
-    .string()
-    .refine(
-      (zone) => Intl.supportedValuesOf("timeZone").includes(zone) || zone === "UTC",
-      "expected a time zone such as Europe/Berlin",
-    )
-    .optional(),
+  timezone: z.string().refine(isTimeZone, "expected a time zone such as Europe/Berlin").optional(),
   aliases: z.record(NAME, z.array(NAME).min(1)).default({}),
   rules: z.array(RULE).default([]),
 });

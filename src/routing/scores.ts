@@ -4,6 +4,7 @@ import { costNanoUsd } from "../pricing.ts";
 import type { Candidate } from "./candidates.ts";
 import { type Asked, maxOutputTokens } from "./facts.ts";
 import type { Affinity, FleetView } from "./fleet-view.ts";
+import { applySet } from "./parameters.ts";
 
 export interface Score {
   inputTokens: number;
@@ -92,7 +93,8 @@ function expectedUsage(candidate: Candidate, pricing: Pricing): Usage {
 }
 
 function expectedOutput(candidate: Candidate, asked: Asked, fleet: FleetView, rule: string): number {
-  const maxTokens = maxOutputTokens(asked.request.body);
+  // As the rule leaves it: under that bound answers are given, and their lengths learnt.
+  const maxTokens = maxOutputTokens(applySet(asked.request.body, candidate.set).body);
   const scope = { rule, key: asked.caller.key, model: candidate.target.model, maxTokens };
   const expected = fleet.expectedOutputTokens(scope) ?? PRIOR_OUTPUT_TOKENS;
   return Math.max(0, Math.round(Math.min(expected, maxTokens ?? Number.POSITIVE_INFINITY)));

@@ -51,28 +51,38 @@ export interface Exclusion {
 
 export interface Resolved {
   targets: Target[];
+  /** A caller wrote `provider/model` and the first target is just that; the others only have a model of the same name. */
+  isExact: boolean;
   excluded: Exclusion[];
 }
+
+/** Whoever writes rules means `provider/model` as it says, and may write `provider/*`. */
+type Writer = "operator" | "caller";
 
 /**
  * The targets behind a name: an alias (its targets in order), `provider/model`, or a bare model (every enabled provider
  * that serves it). Names nobody knows give neither targets nor exclusions.
  */
-export function resolve(snapshot: Snapshot, name: string): Resolved {
-  const resolved: Resolved = { targets: [], excluded: [] };
-  resolveInto(snapshot, name, resolved, new Set());
+export function resolve(snapshot: Snapshot, name: string, writer: Writer = "operator"): Resolved {
+  const resolved: Resolved = { targets: [], isExact: false, excluded: [] };
+  resolveInto(snapshot, { name, writer }, resolved, new Set());
   return resolved;
 }
 
-function resolveInto(snapshot: Snapshot, name: string, resolved: Resolved, seen: Set<string>): void {
+interface Written {
+  name: string;
+  writer: Writer;
+}
+
+function resolveInto(snapshot: Snapshot, { name, writer }: Written, resolved: Resolved, seen: Set<string>): void {
   if (seen.has(name)) return;
   seen.add(name);
   const alias = snapshot.rules.aliases.get(name);
   if (alias !== undefined) {
-    for (const target of alias) resolveInto(snapshot, target, resolved, seen);
+    for (const target of alias) resolveInto(snapshot, { name: target, writer: "operator" }, resolved, seen);
     return;
   }
-  if (name.endsWith("/*")) {
+  if (name.endsWith("/*") && writer === "operator") {
     resolveAll(snapshot, name.slice(0, -2), resolved);
     return;
   }
@@ -83,7 +93,11 @@ function resolveInto(snapshot: Snapshot, name: string, resolved: Resolved, seen:
   else if (!("provider" in qualified)) resolved.excluded.push(qualified);
   // `openai/gpt-oss-120b` is also the bare name of a model elsewhere: who lists it goes before who may not have it.
   else if (qualified.entry === undefined) resolved.targets.push(...own, qualified);
-  else resolved.targets.push(qualified, ...own);
+  else if (writer === "operator") resolved.targets.push(qualified);
+  else {
+    resolved.isExact = true;
+    resolved.targets.push(qualified, ...own);
+  }
 }
 
 /** `provider/*`: every model the catalogue lists for it. */

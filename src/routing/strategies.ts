@@ -16,10 +16,12 @@ export const ORDERINGS: Readonly<Record<StrategyName, Strategy>> = {
   cheapest: (scored) => sortBy(scored, ({ score }) => riskAdjustedCost(score)),
   fastest: (scored) => sortBy(scored, ({ score }) => score.latencyMs),
   balanced: (scored, draw) => {
-    const best = Math.min(...scored.map(({ score }) => score.utility));
-    // 10 % worse gets two thirds of the weight, twice as bad 6 %.
-    const weight = ({ score }: Scored) =>
-      Number.isFinite(score.utility) && score.utility > 0 ? (best / score.utility) ** 4 : 0;
+    // Where nobody has a price, time decides alone.
+    const isPriced = scored.some(({ score }) => Number.isFinite(score.utility));
+    const worth = ({ score }: Scored) => (isPriced ? score.utility : score.latencyMs * (1 + score.failureRate));
+    const best = scored.reduce((least, item) => Math.min(least, worth(item)), Number.POSITIVE_INFINITY);
+    // 10 % worse gets two thirds of the weight, twice as bad 6 %. What is free and takes no time has a worth of 0.
+    const weight = (item: Scored) => (worth(item) === best ? 1 : (best / worth(item)) ** 4);
     return drawOrder(scored, weight, draw);
   },
   weighted: (scored, draw) => drawOrder(scored, ({ candidate }) => candidate.weight, draw),
@@ -39,19 +41,18 @@ function sortBy(scored: readonly Scored[], value: (scored: Scored) => number): S
 
 /** Draws one after the other without putting back, each with the chance of its weight. Weight 0 goes last, in order. */
 function drawOrder(scored: readonly Scored[], weightOf: (scored: Scored) => number, draw: () => number): Scored[] {
-  const left = scored.map((item) => ({ item, weight: weightOf(item) }));
+  const weighed = scored.map((item) => ({ item, weight: weightOf(item) }));
+  const left = weighed.filter(({ weight }) => weight > 0);
   const ordered: Scored[] = [];
   while (left.length > 0) {
-    const total = left.reduce((sum, { weight }) => sum + weight, 0);
-    let at = 0;
-    if (total > 0) {
-      for (let rest = draw() * total; at < left.length - 1; at += 1) {
-        rest -= left[at]?.weight ?? 0;
-        if (rest < 0) break;
-      }
-    }
+    let rest = draw() * left.reduce((sum, { weight }) => sum + weight, 0);
+    const at = left.findIndex(({ weight }) => {
+      rest -= weight;
+      return rest < 0;
+    });
+    // Sums of fractions may leave a rest at the end.
     const [taken] = left.splice(at, 1);
     if (taken !== undefined) ordered.push(taken.item);
   }
-  return ordered;
+  return [...ordered, ...weighed.filter(({ weight }) => !(weight > 0)).map(({ item }) => item)];
 }
