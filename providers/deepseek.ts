@@ -28,7 +28,10 @@ export const deepseek: Provider = {
       otherwise: "",
       remembers: true,
       models: /deepseek-(v[4-9]|flash|pro)/,
+      whenOn: true,
     },
+    // Cached tokens are told under a name of its own.
+    answers: "normalise",
     errors: { codes: {}, words: [[/Model Not Exist/i, "not_found"]] },
   }),
   authorize: bearer,

@@ -1,7 +1,7 @@
 // Keys of platform.moonshot.cn work only there: MOONSHOT_BASE_URL=https://api.moonshot.cn/v1.
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { efforts, openaiChat } from "./dialects/openai-chat.ts";
+import { codes, efforts, openaiChat } from "./dialects/openai-chat.ts";
 
 export const moonshot: Provider = {
   id: "moonshot",
@@ -35,6 +35,10 @@ export const moonshot: Provider = {
       { models: /kimi-k2\.7-code|kimi-k2-thinking/, thinking: { on: {} } },
       { models: /kimi-k[3-9]/, thinking: { efforts: efforts("low", "high", "max") } },
     ],
+    // Cached tokens are told under a name of its own.
+    answers: "normalise",
+    // With status 429.
+    errors: { codes: codes({ overloaded: "engine_overloaded_error" }), words: [] },
   }),
   authorize: bearer,
 };

@@ -1,7 +1,7 @@
 // Reasoning models answer 400 to `max_tokens`; the others take both names.
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { efforts, type OpenAiChatProfile, openaiChat } from "./dialects/openai-chat.ts";
+import { efforts, type OpenAiChatProfile, openaiChat, words } from "./dialects/openai-chat.ts";
 
 /** What OpenAI's models take, whoever serves them. */
 export const openaiModels: Partial<OpenAiChatProfile> = {
@@ -16,7 +16,7 @@ export const openaiModels: Partial<OpenAiChatProfile> = {
     {
       // From gpt-5.1 on it depends on the effort.
       models: /^(o\d|gpt-5(?!\.\d|-chat))/,
-      drop: ["temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"],
+      drop: words("temperature top_p presence_penalty frequency_penalty logit_bias logprobs top_logprobs stop"),
     },
   ],
 };

@@ -1,6 +1,6 @@
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
-import { openaiChat } from "./dialects/openai-chat.ts";
+import { openaiChat, words } from "./dialects/openai-chat.ts";
 
 export const openrouter: Provider = {
   id: "openrouter",
@@ -14,7 +14,14 @@ export const openrouter: Provider = {
     outputLimitField: "max_tokens",
     // Reasoning has to come back as it was told: Gemini, Anthropic and OpenAI behind it check signatures.
     keep: ["cache_control", "reasoning", "reasoning_details", "annotations", "images"],
+    replay: { as: "reasoning", turns: "all" },
     callContent: "keep",
+    // Reasoning is told in `reasoning`, where OpenAI's clients do not look.
+    answers: "normalise",
+    extras: words("service_tier system_fingerprint provider"),
+    choiceExtras: ["native_finish_reason"],
+    messageExtras: ["reasoning_details", "annotations", "images"],
+    usage: { extras: ["cost", "cost_details", "is_byok"] },
   }),
   authorize: bearer,
 };

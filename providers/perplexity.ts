@@ -1,4 +1,4 @@
-// No tools, and user and assistant must alternate. Every chunk carries cumulative usage, so it need not be asked for.
+// No tools, not even in the past; system messages stand at the start, and user and assistant must alternate. Every chunk carries cumulative usage, so it need not be asked for.
 import type { Provider } from "../src/dialect.ts";
 import { bearer } from "./auth.ts";
 import { efforts, openaiChat } from "./dialects/openai-chat.ts";
@@ -18,7 +18,9 @@ export const perplexity: Provider = {
     refuse: ["n"],
     messageKeys: ["role", "content"],
     textParts: "flat",
+    systemMessages: "first",
     alternates: true,
+    pastCalls: "refuse",
     responseFormat: "bare_schema",
     thinking: {},
     byModel: [

@@ -13,6 +13,7 @@ export const together: Provider = {
   dialect: openaiChat({
     outputLimitField: "max_tokens",
     empties: "strip",
+    logprobs: "count",
     replay: { as: "both", turns: "all" },
     thinking: { on: { reasoning: { enabled: true } }, off: { reasoning: { enabled: false } } },
     byModel: [{ models: /gpt-oss/, thinking: { efforts: efforts("low", "medium", "high") } }],

@@ -184,6 +184,8 @@ export interface ProviderError {
   status?: number | undefined;
   /** OpenAI-style `code` for the caller, e.g. `context_length_exceeded`. */
   code?: string | undefined;
+  /** The provider's own code, for whoever looks into it: `1305`, `engine_overloaded_error`. */
+  providerCode?: string | undefined;
   /** Path of the offending field in the caller's request, OpenAI's notation: `messages[2].content`. */
   param?: string | undefined;
   retryAfterMs?: number | undefined;

@@ -5,7 +5,7 @@ import { continueBuffered, continueStream } from "./continuation.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
 import type { Memory } from "./memory.ts";
 import { backoffMs, toCallerError, verdict } from "./retry.ts";
-import { explain } from "./routing/explain.ts";
+import { explain, traceText } from "./routing/explain.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
@@ -290,6 +290,7 @@ function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome
 function metadataOf(last: Failure, failures: Failure[]): JsonObject {
   const metadata: JsonObject = { error_type: last.error.kind, provider: last.target.provider.id };
   if (last.error.status !== undefined) metadata.provider_status = last.error.status;
+  if (last.error.providerCode !== undefined) metadata.provider_code = last.error.providerCode;
   const previous = failures.slice(0, -1).map(({ target, error }) => ({
     provider: target.provider.id,
     target: targetName(target),
@@ -323,5 +324,6 @@ function finish(row: RequestRow, { status, attempts, error, warnings }: Finish):
     decision: row.decision,
     snapshotId: row.snapshotId,
     warnings,
+    trace: traceText(row.story.trace),
   });
 }

@@ -456,6 +456,6 @@ describe("a corrupted rule file", () => {
       }
       expect(showFileErrors(compiled.errors, [source])).toContain("a.yaml:");
     });
-    fc.assert(property, { numRuns: 3_000 });
+    fc.assert(property, { numRuns: 10_000 });
   }, 60_000);
 });

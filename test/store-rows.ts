@@ -24,6 +24,7 @@ export function finishedRow(requestId: string, changes: Partial<RequestFinished>
     ...{ requestId, receivedAtMs: DAY_MS, endedAtMs: DAY_MS + 901, key: "team-a", endpoint: "chat.completions" },
     ...{ modelRequested: "auto", stream: true, status: 200, errorKind: undefined, attempts: 1 },
     ...{ decision: "chat-default: acme/acme-1", snapshotId: "snap-1", warnings: ["dropped:seed"] },
+    trace: '{"pick":"cheapest"}',
     ...changes,
   };
 }

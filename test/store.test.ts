@@ -3,7 +3,7 @@ import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { expect, onTestFinished, test } from "vitest";
-import { openForWriting, prepareBooking } from "../src/store/database.ts";
+import { openForWriting } from "../src/store/database.ts";
 import { type LedgerOptions, openLedger } from "../src/store/ledger.ts";
 import { migrate } from "../src/store/migrate.ts";
 import { type UsageGrouping, usageReport } from "../src/store/reports.ts";
@@ -281,19 +281,20 @@ test("a ledger of the first version is upgraded with all that is in it, and a co
   copyFileSync(new URL(`../migrations/${name}`, import.meta.url), join(first, name));
   const old = openForWriting(databasePath(dir), 0);
   migrate(old, first);
-  prepareBooking(old).book([
-    { kind: "opened", ...openedRow("req-1") },
-    { kind: "settled", ...settledRow("req-1") },
-    { kind: "finished", ...finishedRow("req-1") },
-  ]);
+  // As that version wrote them: the code of today writes columns that it did not have.
+  old.exec(`
+    INSERT INTO attempts (request_id, attempt, state, opened_at_ms, provider, model, catalog_version, cost_nano_usd)
+      VALUES ('req-1', 1, 'settled', ${DAY_MS}, 'acme', 'acme-1', 'v1', 123457);
+    INSERT INTO requests VALUES ('req-1', ${DAY_MS}, ${DAY_MS}, 'team-a', 'chat', 'auto', 1, 200, NULL, 1, 'direct', 'snap-1', '[]');
+  `);
   old.close();
-  const before = tables(dir);
-  expect(before).toMatchObject({ attempts: [{ state: "settled" }], requests: [{ requestId: "req-1" }] });
-
   const { ledger } = await openTestLedger({ dir });
   ledger.saveStatistics("fleet", { version: 1 });
   await ledger.close();
-  expect(tables(dir)).toEqual(before);
+  expect(tables(dir)).toMatchObject({
+    attempts: [{ requestId: "req-1", state: "settled", costNanoUsd: 123_457 }],
+    requests: [{ requestId: "req-1", callerKey: "team-a", warnings: [], trace: null }],
+  });
   expect(readdirSync(dir).filter((file) => file.includes("before"))).toEqual(["signalbox.db.before-0002"]);
   const copy = new SqliteDatabase(`${databasePath(dir)}.before-0002`, { readonly: true });
   onTestFinished(() => void copy.close());

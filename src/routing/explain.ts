@@ -3,7 +3,7 @@ import type { JsonObject } from "../chat.ts";
 import { targetName } from "../dialect.ts";
 import { formatUsd } from "../pricing.ts";
 import type { FleetView } from "./fleet-view.ts";
-import { type Asked, type Denied, type Plan, plan } from "./plan.ts";
+import { type Asked, type Denied, type Plan, plan, type Trace } from "./plan.ts";
 import type { Score } from "./scores.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -30,6 +30,7 @@ export function explain(snapshot: Snapshot, asked: Asked, fleet: FleetView): Exp
       tier,
       place: order.includes(name) ? order.indexOf(name) + 1 : null,
       excluded_by: reasons,
+      price_usd_per_mtok: price(snapshot, name),
       ...(score === undefined ? {} : { score: describe(score) }),
     })),
     not_enabled: trace.missing,
@@ -38,6 +39,14 @@ export function explain(snapshot: Snapshot, asked: Asked, fleet: FleetView): Exp
     error: planned.kind === "denied" ? planned.error : null,
   };
   return { planned, json };
+}
+
+/** The list price, tiers left out; `null` where there is none. */
+function price(snapshot: Snapshot, name: string): JsonObject | null {
+  const slash = name.indexOf("/");
+  const rates = snapshot.providers.get(name.slice(0, slash))?.models.get(name.slice(slash + 1))?.rates;
+  if (rates === undefined) return null;
+  return { input: formatUsd(rates.input * 1000), output: formatUsd(rates.output * 1000) };
 }
 
 function describe(score: Score): JsonObject {
@@ -85,4 +94,30 @@ function scoreText(score: Score): string {
   const cached = score.cachedTokens > 0 ? `, ${score.cachedTokens} cached` : "";
   const latency = `${(score.latencyMs / 1000).toFixed(2)} s${score.isGuess ? " (not measured)" : ""}`;
   return `${cost}, ${latency}, ${score.outputTokens} tokens out${cached}, ${(score.failureRate * 100).toFixed(1)} % fail`;
+}
+
+const TRACE_CHARS_MAX = 4_000;
+
+/**
+ * A trace for the ledger: compact JSON with short names (`t` target, `c` expected cost in nanodollars, `ms` expected
+ * latency, `x` why it was out). `undefined` where there was nothing to choose. Targets at the end are left out when it
+ * would be too long, and counted in `more`.
+ */
+export function traceText(trace: Trace): string | undefined {
+  if (trace.targets.length + trace.missing.length < 2 && trace.passedOver.length === 0) return undefined;
+  const targets = trace.targets.map(({ name, reasons, score }) => ({
+    t: name,
+    ...(score?.costNanoUsd === undefined ? {} : { c: score.costNanoUsd }),
+    ...(score === undefined ? {} : { ms: Math.round(score.latencyMs) }),
+    ...(reasons.length === 0 ? {} : { x: reasons.map(({ code }) => code) }),
+  }));
+  const over = trace.passedOver.map(({ rule }) => rule).slice(0, 20);
+  const off = trace.missing.map(({ target }) => target).slice(0, 20);
+  const about = { rule: trace.rule, pick: trace.pick, over, off, ...(trace.explored ? { explored: true } : {}) };
+  for (let kept = Math.min(targets.length, 50); kept >= 0; kept = kept > 8 ? kept >> 1 : kept - 1) {
+    const more = targets.length - kept;
+    const text = JSON.stringify({ ...about, targets: targets.slice(0, kept), ...(more > 0 ? { more } : {}) });
+    if (text.length <= TRACE_CHARS_MAX) return text;
+  }
+  return undefined;
 }

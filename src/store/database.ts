@@ -58,10 +58,10 @@ const SETTLE_ATTEMPT = `
 const FINISH_REQUEST = `
   INSERT INTO requests (
     request_id, received_at_ms, ended_at_ms, caller_key, endpoint, model_requested, stream,
-    status, error_kind, attempts, decision, snapshot_id, warnings
+    status, error_kind, attempts, decision, snapshot_id, warnings, trace
   ) VALUES (
     @requestId, @receivedAtMs, @endedAtMs, @key, @endpoint, @modelRequested, @stream,
-    @status, @errorKind, @attempts, @decision, @snapshotId, @warnings
+    @status, @errorKind, @attempts, @decision, @snapshotId, @warnings, @trace
   ) ON CONFLICT (request_id) DO NOTHING`;
 
 export interface Booking {
@@ -137,6 +137,7 @@ function finishedColumns(row: RequestFinished) {
     stream: row.stream ? 1 : 0,
     errorKind: row.errorKind ?? null,
     warnings: JSON.stringify(row.warnings),
+    trace: row.trace ?? null,
   };
 }
 

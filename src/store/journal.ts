@@ -15,6 +15,8 @@ export interface Position {
 /** Names and ids that callers and providers choose; longer ones are cut so that a line has a bound (at worst 350 kB,
  *  usually 300 bytes). */
 const TEXT_CHARS_MAX = 1_000;
+/** A longer one would be cut to something that is no JSON; whoever makes it keeps it shorter. */
+const TRACE_CHARS_MAX = 4_000;
 const WARNINGS_MAX = 50;
 /** Holds the longest possible line with room to spare. */
 export const BATCH_BYTES_MAX = 1024 * 1024;
@@ -178,6 +180,7 @@ function journalled(row: LedgerRow): LedgerRow {
     modelRequested: cut(row.modelRequested),
     decision: cut(row.decision),
     warnings: row.warnings.slice(0, WARNINGS_MAX).map(cut),
+    trace: row.trace === undefined || row.trace.length > TRACE_CHARS_MAX ? undefined : row.trace,
   };
 }
 

@@ -47,6 +47,8 @@ export interface RequestFinished {
   decision: string;
   snapshotId: string;
   warnings: string[];
+  /** Compact JSON of what was weighed, at most 4,000 characters; absent where there was nothing to choose. */
+  trace?: string | undefined;
 }
 
 export type LedgerRow =

@@ -51,6 +51,7 @@ export const requests = sqliteTable(
     decision: text("decision").notNull(),
     snapshotId: text("snapshot_id").notNull(),
     warnings: text("warnings", { mode: "json" }).$type<string[]>().notNull(),
+    trace: text("trace"),
   },
   (table) => [index("requests_received_at").on(table.receivedAtMs)],
 );

@@ -105,7 +105,6 @@ const OWN: Readonly<Record<string, readonly Allowance[]>> = {
   ],
   zai: [
     allow(/^tool_stream$/, /^true$/, "arguments of calls come whole without it"),
-    allow(/^top_p$/, /^0\.99$/, "it refuses 1"),
     IN_WORDS,
     BARE_JSON,
     NEXT_LEVEL,

@@ -284,7 +284,13 @@ export const WISHES: Behaviour[] = [
           tool_calls: [{ ...call, index: 0, extra_content: { acme: { key: "FOREIGN-KEY" } } }],
         },
         { role: "tool", tool_call_id: call.id, content: "rain", name: "get_weather" },
-        { role: "assistant", content: "It rains.", ...extras },
+        {
+          role: "assistant",
+          content: "It rains.",
+          ...extras,
+          content_blocks: [{ type: "text", text: "It rains." }],
+          citations: [],
+        },
         user("And now?"),
       ];
       const answer = await scene.ask({ messages, tools: [WEATHER] });
@@ -292,6 +298,7 @@ export const WISHES: Behaviour[] = [
       const arrived = JSON.stringify(scene.arrived);
       expect(arrived).toContain("It rains.");
       expect(arrived).not.toContain("FOREIGN-KEY");
+      expect(arrived).not.toContain("content_blocks");
       expect(scene.requests).toHaveLength(1);
     },
   },

@@ -50,6 +50,8 @@ describe("the kind of a refusal decides what happens next", () => {
     ["invalid_request", 405, say("method"), "405"],
     ["auth", 401, say("Incorrect API key"), "401"],
     ["auth", 403, say("no access to this region"), "403"],
+    ["auth", 400, say("Incorrect API key provided"), "400 that speaks of the key (xAI)"],
+    ["auth", 400, say("no", "invalid_api_key"), "400 whose code speaks of the key"],
     ["quota", 402, say("Insufficient Balance"), "402 (DeepSeek)"],
     ["quota", 429, say("You exceeded your current quota", "insufficient_quota"), "429 for want of money (OpenAI)"],
     ["quota", 429, say("no", null, "exceeded_current_quota_error"), "429 whose type says so (Moonshot)"],
@@ -120,6 +122,19 @@ describe("the kind of a refusal decides what happens next", () => {
     );
     expect(refusal(400, say("Unsupported value: 'temperature'", "unsupported_value")).code).toBe("unsupported_value");
   });
+
+  test.each<[string, number, string | number, string | undefined]>([
+    ["a rate limit", 429, "1302", "rate_limit_exceeded"],
+    ["a model nobody has", 404, "DeploymentNotFound", "model_not_found"],
+    ["an overload", 503, "The service is currently unavailable", undefined],
+    ["a failure", 500, "internal_error_17", undefined],
+    ["a bad request by number", 400, "1214", undefined],
+    ["a bad request by sentence", 400, "Client specified an invalid argument", undefined],
+    ["a bad request by word", 400, "integer_above_max_value", "integer_above_max_value"],
+    ["a call the model wrote wrong", 400, "tool_use_failed", "tool_use_failed"],
+  ])("%s (%i, %s) has the code %s", (_, status, code, expected) => {
+    expect(refusal(status, say("no", code)).code).toBe(expected);
+  });
 });
 
 describe("an error inside a 200 is judged by its words", () => {
@@ -130,6 +145,9 @@ describe("an error inside a 200 is judged by its words", () => {
     ["overloaded", { error: { type: "overloaded_error", message: "busy" } }],
     ["overloaded", { choices: [{ index: 0, error: { code: 503, message: "busy" } }] }],
     ["auth", { error: { type: "authentication_error", message: "key" } }],
+    ["auth", { code: "Client specified an invalid argument", error: "Incorrect API key provided: xa***23." }],
+    ["server", { detail: "Internal server error." }],
+    ["server", { detail: { error: "Internal server error." } }],
     ["quota", { error: { type: "insufficient_quota", message: "money" } }],
     ["invalid_request", { code: "InvalidParameter", message: "enable_thinking must be false" }],
     ["context_length", { error: { type: "invalid_request_error", message: "maximum context length" } }],
@@ -195,6 +213,14 @@ describe("what only one provider's profile knows", () => {
       { status: 404, title: "Not Found", detail: "Function 'x': Not found for account 'y'" },
     ],
     ["moonshot", "overloaded", 503, error("busy", "engine_overloaded_error")],
+    ["moonshot", "overloaded", 429, { error: { message: "busy", type: "engine_overloaded_error" } }],
+    ["moonshot", "rate_limited", 429, { error: { message: "slow", type: "rate_limit_reached_error" } }],
+    [
+      "xai",
+      "auth",
+      400,
+      { code: "Client specified an invalid argument", error: "Incorrect API key provided: xa***23." },
+    ],
   ])("%s: %s %i %j", (provider, kind, status, body) => {
     const call = anyCall({ provider });
     const { dialect } = call.target.provider;
@@ -268,6 +294,9 @@ describe("what providers quote of us is masked", () => {
     ["Incorrect API key provided: sk-proj-abc***xyz. Find it", "Incorrect API key provided: [key]. Find it"],
     ["key gsk_abcdef1234567 is revoked", "key [key] is revoked"],
     ["API key AIzaSyA1234567890abcdef not valid", "API key [key] not valid"],
+    ["Incorrect API key provided: xa***23. You can obtain", "Incorrect API key provided: [key]. You can obtain"],
+    ["Incorrect API key provided: 3f9a8b7c6d. Find it", "Incorrect API key provided: [key]. Find it"],
+    ["the key ab12****cd34 is revoked", "the key [key] is revoked"],
     ["Rate limit reached in organization org-AbCdEf123456 on", "Rate limit reached in organization [account] on"],
     ["project proj_AbCdEf123456 is archived", "project [account] is archived"],
   ])("%s", (message, shown) => {

@@ -243,6 +243,20 @@ test("a rendered answer tells what a relayed one would have told: sources, log-p
   expect(text).toContain('"search_results":[{"title":"One"');
 });
 
+test("what a provider charged stands beside the counts, and the router's own price before it", () => {
+  const one = streams.find(({ name }) => name.startsWith("the fragments of reasoning details")) as StreamCase;
+  const head = { createdS: 0, model: "m", includeUsage: true };
+  const asTold = { ...head, usageExtras: () => undefined };
+  const counts = { prompt_tokens: 9, completion_tokens: 2, total_tokens: 11 };
+  const told = { cost: 0.00012, is_byok: false, ...counts };
+  expect(openaiChatInbound.renderBody(fold(one.events), asTold).usage).toEqual(told);
+  const text = openaiChatInbound.renderer(asTold).push(one.events);
+  expect(text).toContain(`"choices":[],"usage":${JSON.stringify(told)}}`);
+  expect(text.match(/"cost"/g)).toHaveLength(1);
+  const priced = { ...head, usageExtras: () => ({ cost: 1 }) };
+  expect(openaiChatInbound.renderBody(fold(one.events), priced).usage).toEqual({ ...told, cost: 1 });
+});
+
 describe("reasoning that a provider insists on", () => {
   const request: ChatBody = {
     model: "deepseek-v4-pro",
@@ -271,6 +285,20 @@ describe("reasoning that a provider insists on", () => {
   test("is empty when nobody has it, and the caller is told", () => {
     const warnings = ["repaired:messages[1].reasoning_content"];
     expect(sent({ recall: () => undefined })).toEqual({ reasoning: "", warnings });
+  });
+
+  test("is kept of models whose thinking the request turned on", () => {
+    const one = (effort?: string) =>
+      anyCall(
+        { provider: "deepseek", model: "deepseek-chat" },
+        { ...request, ...(effort && { reasoning_effort: effort }) },
+      );
+    const call = { id: "c1", type: "function", function: { name: "f", arguments: "{}" } };
+    const message = { role: "assistant", content: null, reasoning_content: "why", tool_calls: [call] };
+    const body = { choices: [{ index: 0, message, finish_reason: "tool_calls" }] };
+    const kept = { type: "remember", key: "c1", value: { reasoning: "why" } };
+    expect(decodeBody(body, one("high"))).toContainEqual(kept);
+    expect(decodeBody(body, one())).not.toContainEqual(kept);
   });
 
   test("is left out for models that do not want it, by their name or by the catalogue", () => {
@@ -383,6 +411,10 @@ describe("the table of fields", () => {
     ["minimax", "messages", { class: "repaired" }],
     ["perplexity", "tools", { class: "dropped" }],
     ["lmstudio", "reasoning_effort", { class: "dropped" }],
+    ["groq", "reasoning_effort", { class: "mapped", note: "for models with levels or a switch; others drop it" }],
+    ["together", "logprobs", { class: "mapped", note: "sent as a number" }],
+    ["openai", "stop", { class: "mapped", note: "not taken by some models" }],
+    ["perplexity", "messages", { class: "repaired" }],
     ["zai", "top_p", { class: "mapped", note: "kept within 0.01 and 0.99" }],
   ])("%s: %s", (provider, field, expected) => {
     expect(ours.find(({ id }) => id === provider)?.dialect.fields?.[field]).toEqual(expected);

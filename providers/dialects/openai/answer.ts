@@ -9,17 +9,19 @@ import type {
   Usage,
 } from "../../../src/chat.ts";
 import type { AnswerHead } from "../../../src/dialect.ts";
+import { isObject } from "../../../src/json.ts";
 
 export function renderBody(answer: ChatAnswer, head: AnswerHead): JsonObject {
+  const { usage: beside, ...extra } = answer.extra;
   const body: JsonObject = {
     id: answer.id,
     object: "chat.completion",
     created: head.createdS,
     model: head.model,
     choices: answer.choices.map((choice) => renderChoice(choice, head)),
-    ...answer.extra,
+    ...extra,
   };
-  if (answer.usage !== undefined) body.usage = { ...renderUsage(answer.usage), ...head.usageExtras() };
+  if (answer.usage !== undefined) body.usage = wholeUsage(answer.usage, beside, head);
   return body;
 }
 
@@ -63,8 +65,13 @@ export function renderAnnotation({ url, title, startIndex, endIndex }: UrlCitati
   return { type: "url_citation", url_citation: { url, title, start_index: startIndex, end_index: endIndex } };
 }
 
+/** `beside`: members the provider told with its counts; the router's own go before them. */
+export function wholeUsage(usage: Usage, beside: unknown, head: AnswerHead): JsonObject {
+  return { ...(isObject(beside) ? beside : {}), ...renderUsage(usage), ...head.usageExtras() };
+}
+
 /** OpenAI's usage object: details only where the provider told them. */
-export function renderUsage(usage: Usage): JsonObject {
+function renderUsage(usage: Usage): JsonObject {
   const input = usage.inputTokens ?? 0;
   const output = usage.outputTokens ?? 0;
   const writes = sumOfTold(usage.cacheWriteTokens, usage.cacheWrite1hTokens);

@@ -22,6 +22,8 @@ export interface ChoiceState {
   latestKey: string | undefined;
   firstCallId: string | undefined;
   logprobs: Map<string, unknown[]>;
+  /** Members of the message that are passed on. */
+  members: Map<string, unknown>;
   /** The finish event, where more may follow what the provider takes for the end. */
   heldFinish: ChatEvent[];
 }
@@ -62,6 +64,7 @@ export function newChoice(call: Call, profile: OpenAiChatProfile): ChoiceState {
     latestKey: undefined,
     firstCallId: undefined,
     logprobs: new Map(),
+    members: new Map(),
     heldFinish: [],
   };
 }

@@ -4,7 +4,16 @@ import type { Call, Decoder, Frame } from "../../../src/dialect.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
 import { type At, type ChoiceState, newChoice } from "./choice.ts";
 import { errorInBody } from "./errors.ts";
-import { type Beside, besideEvents, collectLogprobs, logprobsEvents, newBeside } from "./extras.ts";
+import {
+  type Beside,
+  besideEvents,
+  choiceEvents,
+  collectLogprobs,
+  collectMembers,
+  logprobsEvents,
+  memberEvents,
+  newBeside,
+} from "./extras.ts";
 import { malformed, meaningOf, truncated } from "./finish.ts";
 import { forModel, isRelayed, type OpenAiChatProfile } from "./profile.ts";
 import { toRemember } from "./replay.ts";
@@ -131,7 +140,7 @@ function decodeChoice(state: StreamState, choice: JsonObject, events: ChatEvent[
   else if (isObject(choice.message) && !known.hasOutput) decodeMessage(at, choice.message);
   if (isObject(choice.logprobs)) collectLogprobs(at, choice.logprobs);
   known.hasOutput ||= events.length > before || known.calls.size > 0;
-  return decodeFinish(at, choice.finish_reason);
+  return decodeFinish(at, choice);
 }
 
 /** In a whole message every entry of `tool_calls` is a call of its own, with or without an id. */
@@ -144,6 +153,7 @@ function decodeMessage(at: At, message: JsonObject): void {
 
 function decodeDelta(at: At, delta: JsonObject, toolCalls: JsonObject[]): void {
   const { known, events, index } = at;
+  collectMembers(at, delta);
   addReasoning(at, newIn(at, "reasoningSeen", reasoningOf(delta)));
   const text = newIn(at, "textSeen", textOf(delta.content));
   if (text !== "") addSpans(at, known.filter?.push(text) ?? [{ isReasoning: false, text }]);
@@ -191,7 +201,8 @@ function flush(at: At): void {
 }
 
 /** Appends the finish event; returns an error when the reason says that the answer failed. */
-function decodeFinish(at: At, told: unknown): ProviderError | undefined {
+function decodeFinish(at: At, choice: JsonObject): ProviderError | undefined {
+  const { finish_reason: told } = choice;
   const { known, index, events, call, profile } = at;
   if (typeof told !== "string" || told === "" || known.finished) return undefined;
   flush(at);
@@ -202,7 +213,7 @@ function decodeFinish(at: At, told: unknown): ProviderError | undefined {
   startNamelessCalls(at);
   if (known.firstCallId !== undefined)
     events.push(...toRemember(call, profile, known.firstCallId, known.toRemember ?? ""));
-  events.push(...logprobsEvents(at));
+  events.push(...logprobsEvents(at), ...choiceEvents(at, choice), ...memberEvents(at));
   const finish: ChatEvent = { type: "finish", index, reason: finishReason(meaning, known), nativeReason: told };
   // Sources may come behind it, and clients stop reading at the finish of a choice.
   if (profile.citations && !at.isRelayed) known.heldFinish.push(finish);

@@ -6,8 +6,9 @@ import { isNoLoss, isTaken } from "./fields.ts";
 import { toProviderMessages } from "./messages.ts";
 import { forModel, isRelayed, type OpenAiChatProfile } from "./profile.ts";
 import { applyRepairs, OTHER_ROUTE, SWAP_OUTPUT_LIMIT } from "./repairs.ts";
+import { replayFor } from "./replay.ts";
 import { setThinking } from "./thinking.ts";
-import { setResponseFormat, setTools } from "./tools.ts";
+import { dropEmptyTools, setResponseFormat, setTools } from "./tools.ts";
 
 export function encode(call: Call, base: OpenAiChatProfile): Encoded | Refusal {
   const profile = forModel(base, call.target.model);
@@ -32,12 +33,14 @@ export function toBody(call: Call, profile: OpenAiChatProfile, report: Report): 
   const { request, target } = call;
   const body: JsonObject = { ...request.body, model: target.model };
   for (const field of ROUTER_FIELDS) delete body[field];
+  dropEmptyTools(body);
   if (profile.empties === "strip") stripEmpties(body);
   dropFields(body, withSampling(profile, target), report);
   const thinking = setThinking(body, call, profile, report);
   setOutputLimit(body, call, profile);
   setTools(body, profile, report);
-  const messages = toProviderMessages({ call, profile, report, isThinkingOff: thinking.isOff });
+  const replay = thinking.isOff ? undefined : replayFor(call, profile);
+  const messages = toProviderMessages({ call, profile, report, replay });
   body.messages = setResponseFormat(body, messages, profile, report);
   setValues(body, profile, report);
   renameFields(body, profile);
@@ -100,7 +103,8 @@ function otherLimit(field: "max_tokens" | "max_completion_tokens"): "max_tokens"
   return field === "max_tokens" ? "max_completion_tokens" : "max_tokens";
 }
 
-function setValues(body: JsonObject, { bounds, instead }: OpenAiChatProfile, report: Report): void {
+function setValues(body: JsonObject, { bounds, instead, logprobs }: OpenAiChatProfile, report: Report): void {
+  if (logprobs === "count") countLogprobs(body);
   for (const { field, value, members } of instead) {
     if (body[field] !== value) continue;
     delete body[field];
@@ -111,9 +115,19 @@ function setValues(body: JsonObject, { bounds, instead }: OpenAiChatProfile, rep
     if (typeof asked !== "number") continue;
     const nearest = Math.min(Math.max(asked, min), max);
     if (nearest === asked) continue;
+    if (isNoLoss(field, asked)) {
+      delete body[field];
+      continue;
+    }
     body[field] = nearest;
     report.note("clamped", field, `${asked}->${nearest}`);
   }
+}
+
+function countLogprobs(body: JsonObject): void {
+  if (body.logprobs === true) body.logprobs = body.top_logprobs || 1;
+  else if (body.logprobs === false) delete body.logprobs;
+  delete body.top_logprobs;
 }
 
 function renameFields(body: JsonObject, { rename }: OpenAiChatProfile): void {

@@ -18,6 +18,8 @@ const CONTENT_FILTER =
 // Not "billing" alone: OpenAI's rate limit message advises to add a payment method at …/account/billing.
 const NO_MONEY =
   /insufficient_quota|credit_balance|billing_(hard_limit|not_active)|spend_limit|usage_limit_exceeded|exceeded_current_quota|insufficient balance|exceeded your current quota/i;
+/** A key that is refused with 400, which tells no other fault from it (xAI: continuedev/continue#10778). */
+const BAD_KEY = /(incorrect|invalid)[ _]?api[ _]?key/i;
 /** The model wrote something that is no tool call or no JSON (Groq); another try may go well. */
 const MODEL_FAULT = /tool_use_failed|json_validate_failed/;
 
@@ -54,7 +56,7 @@ export function errorInBody(body: JsonObject, quirks: Quirks): ProviderError | u
     body.object === "error" ||
     Boolean(inside) ||
     isFailedBaseResp(body.base_resp) ||
-    (body.choices === undefined && typeof body.code === "string" && typeof body.message === "string");
+    (body.choices === undefined && (isBareError(body) || Boolean(detailText(body.detail))));
   if (!isError) return undefined;
   const said = describe(body.error || !inside ? body : { error: inside }, "The provider gave no reason.");
   const status = said.status ?? statusOfWords(said);
@@ -62,14 +64,32 @@ export function errorInBody(body: JsonObject, quirks: Quirks): ProviderError | u
   return { ...toError(said, own ?? (status === undefined ? "server" : kindOf(status, said, quirks.errors))), status };
 }
 
-/** OpenAI's codes where it has one for the kind, else the provider's own. */
-function toError(said: Said, kind: ErrorKind): Pick<ProviderError, "kind" | "message" | "code" | "param"> {
-  const isUnsupported = kind === "unsupported" && !/^unsupported_/.test(said.code ?? "");
-  const code = isUnsupported ? "unsupported_parameter" : (CODES[kind] ?? said.code);
-  return { kind, message: maskAccount(said.message).slice(0, 2000), code, param: said.param };
+function isBareError({ code, message }: JsonObject): boolean {
+  return typeof code === "string" && typeof message === "string";
 }
 
+function toError(said: Said, kind: ErrorKind): ProviderError {
+  const message = maskAccount(said.message).slice(0, 2000);
+  const error: ProviderError = { kind, message, code: codeFor(said, kind), param: said.param };
+  const own = said.code || said.type;
+  if (own !== undefined && own !== "" && own !== error.code) error.providerCode = maskAccount(own).slice(0, 100);
+  return error;
+}
+
+/** OpenAI's word for the kind. It has many for what is wrong with a request, so there the provider's own may say more. */
+function codeFor({ code = "" }: Said, kind: ErrorKind): string | undefined {
+  if (kind === "unsupported") return /^unsupported_[a-z_]+$/.test(code) ? code : "unsupported_parameter";
+  const isTelling = kind === "invalid_request" || MODEL_FAULT.test(code);
+  return isTelling && WORD.test(code) ? code : CODES[kind];
+}
+
+/** Not a number (`1214`, Zhipu) and not a sentence (xAI). */
+const WORD = /^[a-z]+(_[a-z0-9]+)*$/;
+
+/** Kinds that are missing here get the router's word. */
 const CODES: { [kind in ErrorKind]?: string } = {
+  rate_limited: "rate_limit_exceeded",
+  not_found: "model_not_found",
   context_length: "context_length_exceeded",
   content_filter: "content_filter",
 };
@@ -177,10 +197,10 @@ function detailText(detail: unknown): string | undefined {
   return lines.join("; ");
 }
 
-/** What the provider's own codes and sentences say. */
-function ownKind({ code = "", message }: Said, { codes, words }: ErrorQuirks): ErrorKind | undefined {
-  const own = Object.hasOwn(codes, code) ? codes[code] : undefined;
-  return own ?? words.find(([sentence]) => sentence.test(message))?.[1];
+/** What the provider's own codes, types and sentences say. */
+function ownKind({ code = "", type = "", message }: Said, { codes, words }: ErrorQuirks): ErrorKind | undefined {
+  const own = [code, type].find((word) => Object.hasOwn(codes, word));
+  return own === undefined ? words.find(([sentence]) => sentence.test(message))?.[1] : codes[own];
 }
 
 function kindOf(status: number, said: Said, quirks: ErrorQuirks): ErrorKind {
@@ -195,7 +215,7 @@ function commonKind(status: number, { message, code = "", type = "", isForbidden
   // OpenAI's hard limit comes with 400; whose money it is must not be told to the caller.
   if ((status === 400 || status === 403 || status === 429) && NO_MONEY.test(words)) return "quota";
   if (status === 429) return "rate_limited";
-  if (status === 401 || status === 403) return "auth";
+  if (status === 401 || status === 403 || (status === 400 && BAD_KEY.test(words))) return "auth";
   if (status === 408 || status === 504) return "timeout";
   if (status === 503 || status === 529 || status === 498) return "overloaded";
   const mayOverflow = status === 400 || status === 413 || status === 422 || status === 500;
@@ -216,7 +236,7 @@ function statusOfWords({ message, type = "", code = "" }: Said): number | undefi
   if (NO_MONEY.test(words)) return 402;
   if (/rate_?limit|throttling|limit_requests/i.test(words)) return 429;
   if (/overloaded|unavailable/i.test(words)) return 503;
-  if (/authentication|invalid_?api_?key/i.test(words)) return 401;
+  if (/authentication/i.test(words) || BAD_KEY.test(`${words} ${message}`)) return 401;
   if (/invalid_?(request|parameter|argument)/i.test(words)) return 400;
   return CONTEXT_OVERFLOW.test(message) || CONTENT_FILTER.test(`${words} ${message}`) ? 400 : undefined;
 }
@@ -224,6 +244,8 @@ function statusOfWords({ message, type = "", code = "" }: Said): number | undefi
 /** Providers quote (part of) the key in "Incorrect API key provided: sk-…" and name our account in rate limits. */
 function maskAccount(message: string): string {
   return message
+    .replace(/(api[ _]?key(?: provided)?: *)[\w*-]{6,}/gi, "$1[key]")
+    .replace(/\b\w[\w-]*\*{3,}[\w*-]*/g, "[key]")
     .replace(/\b(?:(?:sk|nvapi|gsk|xai|hf|pplx|r8)[-_]|AIza)[\w*-]{6,}/g, "[key]")
     .replace(/\b(?:org|proj)[-_]\w{6,}/g, "[account]");
 }

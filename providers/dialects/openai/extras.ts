@@ -1,6 +1,6 @@
 // What an answer tells beside its choices: sources, and members that are passed on without being understood.
 import type { ChatEvent, JsonObject } from "../../../src/chat.ts";
-import { firstText, objectsIn } from "../../../src/json.ts";
+import { firstText, isObject, objectsIn } from "../../../src/json.ts";
 import type { At } from "./choice.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 
@@ -18,20 +18,33 @@ export function newBeside(): Beside {
 
 export function besideEvents(chunk: JsonObject, beside: Beside, profile: OpenAiChatProfile): ChatEvent[] {
   const citations = profile.citations ? citationEvents(chunk, beside) : [];
-  return [...memberEvents(chunk, beside, profile), ...citations];
+  return [...answerEvents(chunk, beside, profile), ...usageExtras(chunk, beside, profile), ...citations];
 }
 
-function memberEvents(chunk: JsonObject, { members }: Beside, { extras }: OpenAiChatProfile): ChatEvent[] {
-  const fresh = extras.filter((name) => {
-    if (chunk[name] === undefined || chunk[name] === null) return false;
-    const text = JSON.stringify(chunk[name]);
+function answerEvents(chunk: JsonObject, beside: Beside, { extras }: OpenAiChatProfile): ChatEvent[] {
+  const members = freshIn(chunk, extras, beside);
+  return members === undefined ? [] : [{ type: "extra", at: "answer", index: 0, members }];
+}
+
+/** Rendered below the counts. */
+function usageExtras(
+  { usage }: JsonObject,
+  beside: Beside,
+  { usage: { extras = [] } }: OpenAiChatProfile,
+): ChatEvent[] {
+  const members = isObject(usage) ? freshIn(usage, extras, beside) : undefined;
+  return members === undefined ? [] : [{ type: "extra", at: "answer", index: 0, members: { usage: members } }];
+}
+
+function freshIn(holder: JsonObject, names: readonly string[], { members }: Beside): JsonObject | undefined {
+  const fresh = names.filter((name) => {
+    if (holder[name] === undefined || holder[name] === null) return false;
+    const text = JSON.stringify(holder[name]);
     if (members.get(name) === text) return false;
     members.set(name, text);
     return true;
   });
-  if (fresh.length === 0) return [];
-  const told = Object.fromEntries(fresh.map((name) => [name, chunk[name]]));
-  return [{ type: "extra", at: "answer", index: 0, members: told }];
+  return fresh.length === 0 ? undefined : Object.fromEntries(fresh.map((name) => [name, holder[name]]));
 }
 
 /** The text marks its sources with numbers, not with places, so they have none. */
@@ -61,4 +74,56 @@ export function logprobsEvents({ known, index }: At): ChatEvent[] {
   if (known.logprobs.size === 0) return [];
   const logprobs = { content: null, refusal: null, ...Object.fromEntries(known.logprobs) };
   return [{ type: "extra", at: "choice", index, members: { logprobs } }];
+}
+
+/** Members of messages, too, come piece by piece. */
+export function collectMembers({ known, isRelayed, profile }: At, delta: JsonObject): void {
+  if (isRelayed) return;
+  for (const name of profile.messageExtras) {
+    const value = delta[name];
+    if (value === undefined || value === null) continue;
+    const before = known.members.get(name);
+    if (!Array.isArray(value) || !Array.isArray(before))
+      known.members.set(name, Array.isArray(value) ? [...value] : value);
+    else for (const item of value) addItem(before, item);
+  }
+}
+
+/** Reasoning comes in fragments of one item: OpenRouter's clients join neighbours of the same type and index. */
+function addItem(items: unknown[], item: unknown): void {
+  const last = items.at(-1);
+  const isFragment =
+    isObject(item) &&
+    isObject(last) &&
+    item.index !== undefined &&
+    item.index === last.index &&
+    item.type === last.type;
+  if (!isFragment || !JOINED.test(String(item.type))) items.push(item);
+  else items[items.length - 1] = joined(last, item);
+}
+
+const JOINED = /^reasoning\.(text|summary)$/;
+
+function joined(first: JsonObject, second: JsonObject): JsonObject {
+  const told = Object.entries(second).filter(([, value]) => value !== null && value !== undefined);
+  const item = { ...first, ...Object.fromEntries(told) };
+  for (const key of ["text", "summary"]) {
+    const text = firstText(first[key]) + firstText(second[key]);
+    if (text !== "") item[key] = text;
+  }
+  return item;
+}
+
+export function memberEvents({ known, index }: At): ChatEvent[] {
+  if (known.members.size === 0) return [];
+  return [{ type: "extra", at: "message", index, members: Object.fromEntries(known.members) }];
+}
+
+export function choiceEvents({ index, isRelayed, profile }: At, choice: JsonObject): ChatEvent[] {
+  if (isRelayed) return [];
+  const told = profile.choiceExtras.filter((name) => choice[name] !== undefined && choice[name] !== null);
+  if (told.length === 0) return [];
+  return [
+    { type: "extra", at: "choice", index, members: Object.fromEntries(told.map((name) => [name, choice[name]])) },
+  ];
 }

@@ -3,7 +3,7 @@ import type { ChatCompletionCreateParamsBase } from "openai/resources/chat/compl
 import type { FieldClass } from "../../../src/dialect.ts";
 import { isObject } from "../../../src/json.ts";
 import { ROUTER_FIELDS } from "../report.ts";
-import type { OpenAiChatProfile } from "./profile.ts";
+import type { OpenAiChatProfile, ThinkingSwitch } from "./profile.ts";
 
 /** `noop`: OpenAI's default, whose loss changes nothing. `isSilent`: it cannot change the answer, whatever its value. */
 interface Field {
@@ -94,12 +94,22 @@ const SPECIAL: Record<string, (profile: OpenAiChatProfile) => FieldClass | undef
   max_tokens: outputLimit,
   max_completion_tokens: outputLimit,
   messages: (profile) => ({ class: rebuildsTurns(profile) ? "repaired" : "mapped" }),
-  reasoning_effort: ({ thinking }) => {
+  reasoning_effort: ({ thinking, byModel }) => {
     if (thinking === undefined) return undefined;
-    return Object.keys(thinking).length === 0 ? { class: "dropped" } : { class: "mapped", note: "levels are clamped" };
+    if (!isMute(thinking)) return { class: "mapped", note: "levels are clamped" };
+    const isForSome = byModel.some((changes) => changes.thinking !== undefined && !isMute(changes.thinking));
+    return isForSome
+      ? { class: "mapped", note: "for models with levels or a switch; others drop it" }
+      : { class: "dropped" };
   },
+  logprobs: ({ logprobs }) => (logprobs === "count" ? { class: "mapped", note: "sent as a number" } : undefined),
+  top_logprobs: ({ logprobs }) => (logprobs === "count" ? { class: "mapped", note: "sent as logprobs" } : undefined),
   stream_options: ({ streamUsage }) => (streamUsage ? { class: "mapped" } : { class: "silent" }),
 };
+
+function isMute(thinking: ThinkingSwitch): boolean {
+  return Object.keys(thinking).length === 0;
+}
 
 function outputLimit({ outputLimitField }: OpenAiChatProfile): FieldClass {
   return outputLimitField === "as_sent"

@@ -21,6 +21,8 @@ const ANSWER_KEYS = [
   "extra_content",
   "annotations",
   "images",
+  "citations",
+  "content_blocks",
   // Left in messages by the OpenAI SDK's own stream and parse helpers.
   "parsed",
   "parsed_arguments",
@@ -32,10 +34,22 @@ const UNREPORTED_KEYS = [...ANSWER_KEYS, "cache_control", "refusal", "audio", "m
 /** The messages as they are when nothing in them needs changing: the usual case allocates nothing but the list. */
 export function toProviderMessages(context: Context): ChatMessage[] {
   const { messages } = context.call.request.body;
+  refusePastCalls(context);
   const last = messages.length - 1;
   const changed = messages.map((message, index) => toProviderMessage(message, index, index === last, context));
   const isSame = changed.every((message, index) => message === messages[index]);
   return toProviderTurns(isSame ? messages : changed, context);
+}
+
+function refusePastCalls({ call, profile, report }: Context): void {
+  if (profile.pastCalls === "keep") return;
+  for (const [index, { role, tool_calls: calls, function_call: oldCall }] of call.request.body.messages.entries()) {
+    const isResult = role === "tool" || role === "function";
+    if (!isResult && !calls?.length && !oldCall) continue;
+    const member = isResult ? "role" : oldCall ? "function_call" : "tool_calls";
+    const message = "This model has no tools, and takes no conversation in which some were called.";
+    report.refuse("unsupported_value", `messages[${index}].${member}`, message);
+  }
 }
 
 /** Each step answers with its argument when it has nothing to do. */

@@ -23,6 +23,8 @@ export interface OpenAiChatProfile {
   bounds: Readonly<Record<string, readonly [min: number, max: number]>>;
   /** Values that are said in another way: `temperature: 0` as `do_sample: false`. */
   instead: readonly { field: string; value: unknown; members: JsonObject }[];
+  /** `count`: `logprobs` is how many of them are told per token, a number instead of a flag. */
+  logprobs: "flag" | "count";
   /** Members for streams with tools. */
   toolStream?: JsonObject;
   /** How the amount of thinking is set; absent: fields about it go through as the caller sent them. */
@@ -53,6 +55,8 @@ export interface OpenAiChatProfile {
   emptyTurns: "keep" | "drop";
   /** Ids of tool calls that do not match become hex digits of their hash, the same for call and answer. */
   toolCallId?: { pattern: RegExp; length: number };
+  /** `refuse`: a history with tool calls, or with their results, cannot be told here. */
+  pastCalls: "keep" | "refuse";
   /** `object`: arguments in the history that are no JSON object are wrapped in one. */
   pastArguments: "keep" | "object";
   /** `data`: images must come inline, so the router fetches them. */
@@ -75,6 +79,9 @@ export interface OpenAiChatProfile {
   citations: boolean;
   /** Members of the answer that are passed on although they have no neutral meaning. */
   extras: readonly string[];
+  /** The same for members of a choice, and for members of its message: lists come piece by piece and are told whole. */
+  choiceExtras: readonly string[];
+  messageExtras: readonly string[];
   usage: UsageQuirks;
 
   // ——— Failures and limits
@@ -134,6 +141,8 @@ export interface Replay {
   remembers?: true;
   /** Models this is about, unless the catalogue says (`reasoningReplay`); absent: all. */
   models?: RegExp;
+  /** It is about other models as well, while a request turns their thinking on. */
+  whenOn?: true;
 }
 
 /**
@@ -154,10 +163,12 @@ export interface UsageQuirks {
   reasoningApart?: "always" | "when_larger";
   /** Cached tokens are not counted in `prompt_tokens` where they are more. */
   cachedApart?: true;
+  /** Members that are passed on although they count no tokens: what the provider charged. */
+  extras?: readonly string[];
 }
 
 export interface ErrorQuirks {
-  /** The provider's own codes (numbers as text). */
+  /** The provider's own codes (numbers as text) and types. */
   codes: Readonly<Record<string, ErrorKind>>;
   /** Sentences that tell the kind where code and status do not. */
   words: readonly (readonly [RegExp, ErrorKind])[];
@@ -174,6 +185,7 @@ export const DEFAULT_PROFILE: OpenAiChatProfile = {
   empties: "keep",
   bounds: {},
   instead: [],
+  logprobs: "flag",
   responseFormat: "keep",
   toolParameters: "as_sent",
   toolSchema: "as_sent",
@@ -185,6 +197,7 @@ export const DEFAULT_PROFILE: OpenAiChatProfile = {
   systemMessages: "keep",
   alternates: false,
   emptyTurns: "keep",
+  pastCalls: "keep",
   pastArguments: "keep",
   images: "url",
   answers: "relay",
@@ -193,6 +206,8 @@ export const DEFAULT_PROFILE: OpenAiChatProfile = {
   jsonAsCalls: false,
   citations: false,
   extras: ["service_tier", "system_fingerprint"],
+  choiceExtras: [],
+  messageExtras: [],
   usage: {},
   errors: { codes: {}, words: [] },
   limits: {},

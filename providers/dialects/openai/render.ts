@@ -8,7 +8,7 @@ import {
   type Usage,
 } from "../../../src/chat.ts";
 import type { AnswerHead, StreamRenderer } from "../../../src/dialect.ts";
-import { renderAnnotation, renderUsage } from "./answer.ts";
+import { renderAnnotation, wholeUsage } from "./answer.ts";
 
 interface ChunkState {
   head: AnswerHead;
@@ -18,6 +18,7 @@ interface ChunkState {
   suffix: string;
   choices: Map<number, ChoiceState>;
   answerExtra: JsonObject;
+  usageExtra: unknown;
   usage: Usage | undefined;
 }
 
@@ -37,7 +38,15 @@ interface ChoiceState {
  */
 export function chunkRenderer(head: AnswerHead): StreamRenderer {
   const suffix = head.includeUsage ? ',"usage":null}\n\n' : "}\n\n";
-  const state: ChunkState = { head, prefix: "", suffix, choices: new Map(), answerExtra: {}, usage: undefined };
+  const state: ChunkState = {
+    head,
+    prefix: "",
+    suffix,
+    choices: new Map(),
+    answerExtra: {},
+    usageExtra: undefined,
+    usage: undefined,
+  };
   return { push: (events) => events.map((event) => renderEvent(state, event)).join("") };
 }
 
@@ -75,7 +84,9 @@ type CallStart = Extract<ChatEvent, { type: "tool_call_start" }>;
 /** SDKs overwrite unknown delta keys instead of joining them, so such members go out whole, once, before the finish. */
 function renderExtra(state: ChunkState, { at, index, members }: Extra): string {
   if (at === "answer") {
-    Object.assign(state.answerExtra, members);
+    const { usage, ...others } = members;
+    Object.assign(state.answerExtra, others);
+    state.usageExtra = usage ?? state.usageExtra;
     return "";
   }
   const { text, known } = openChoice(state, index, "");
@@ -176,7 +187,7 @@ function renderFinish(state: ChunkState, known: ChoiceState, event: Extract<Chat
 
 function renderUsageChunk(state: ChunkState): string {
   if (!state.head.includeUsage || state.usage === undefined) return "";
-  const usage = { ...renderUsage(state.usage), ...state.head.usageExtras() };
+  const usage = wholeUsage(state.usage, state.usageExtra, state.head);
   return `${state.prefix}],"usage":${JSON.stringify(usage)}}\n\n`;
 }
 

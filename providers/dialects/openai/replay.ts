@@ -4,12 +4,15 @@ import type { Call } from "../../../src/dialect.ts";
 import { firstText, objectsIn } from "../../../src/json.ts";
 import type { Context } from "./context.ts";
 import type { OpenAiChatProfile, Replay } from "./profile.ts";
+import { turnsThinkingOn } from "./thinking.ts";
 
 /** Whether this model wants its reasoning back. The catalogue knows better than a pattern. */
-export function replayFor({ target }: Call, { replay }: OpenAiChatProfile): Replay | undefined {
+export function replayFor(call: Call, profile: OpenAiChatProfile): Replay | undefined {
+  const { replay } = profile;
   if (replay === undefined) return undefined;
-  const told = target.entry?.features?.reasoningReplay;
-  return (told ?? replay.models?.test(target.model) ?? true) ? replay : undefined;
+  const told = call.target.entry?.features?.reasoningReplay;
+  if (told ?? replay.models?.test(call.target.model) ?? true) return replay;
+  return told === undefined && replay.whenOn && turnsThinkingOn(call, profile) ? replay : undefined;
 }
 
 /** `original` is the caller's message: the members with the reasoning are cleaned out of `message` by now. */
@@ -17,10 +20,9 @@ export function withReasoning(
   message: ChatMessage,
   original: ChatMessage,
   index: number,
-  { call, profile, isThinkingOff, report }: Context,
+  { call, replay, report }: Context,
 ): ChatMessage {
-  const replay = replayFor(call, profile);
-  if (replay === undefined || isThinkingOff) return message;
+  if (replay === undefined) return message;
   if (replay.turns === "tool_calls" && !original.tool_calls?.length) return message;
   const said = reasoningOf(original) || recalled(original, call, replay);
   const text = said || replay.otherwise;
@@ -45,7 +47,8 @@ function written(message: ChatMessage, original: ChatMessage, text: string, repl
     case "reasoning_content":
       return { ...message, reasoning_content: text };
     case "reasoning":
-      return { ...message, reasoning: text };
+      // Where the provider takes them, details say more.
+      return objectsIn(message.reasoning_details).length > 0 ? message : { ...message, reasoning: text };
     case "both":
       return { ...message, reasoning: text, reasoning_content: text };
     case "reasoning_details": {

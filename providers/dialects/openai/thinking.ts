@@ -2,7 +2,7 @@
 import type { JsonObject } from "../../../src/chat.ts";
 import type { Call } from "../../../src/dialect.ts";
 import { firstText, isObject } from "../../../src/json.ts";
-import type { Report } from "../report.ts";
+import { Report } from "../report.ts";
 import { EFFORTS, type Effort, type OpenAiChatProfile, type ThinkingSwitch } from "./profile.ts";
 
 /** What the caller asked for; `field` is where, for reports. */
@@ -13,21 +13,28 @@ interface Wish {
 }
 
 interface Thinking {
-  /** The request turns thinking off. */
+  /** The request turns thinking on, or off; neither: it leaves that to the model. */
+  isOn: boolean;
   isOff: boolean;
   /** The answer must be asked for as a stream. */
   streams: boolean;
 }
 
 const WISHES = ["reasoning_effort", "reasoning", "thinking"];
+const AS_IT_IS: Thinking = { isOn: false, isOff: false, streams: false };
+
+export function turnsThinkingOn(call: Call, profile: OpenAiChatProfile): boolean {
+  return setThinking({ ...call.request.body }, call, profile, new Report(false)).isOn;
+}
 
 /** Replaces the caller's wish in `body` by the provider's members. */
 export function setThinking(body: JsonObject, call: Call, profile: OpenAiChatProfile, report: Report): Thinking {
   const { thinking } = profile;
-  if (thinking === undefined) return { isOff: false, streams: false };
+  if (thinking === undefined) return AS_IT_IS;
   // Written for this provider: as it is. Its levels are not second-guessed either.
   const spoken = ownMembers(thinking).find((member) => isOwn(body[member], member, thinking));
-  if (spoken !== undefined) return { isOff: /disabled|false/.test(JSON.stringify(body[spoken])), streams: false };
+  if (spoken !== undefined)
+    return { ...switched(!/disabled|false/.test(JSON.stringify(body[spoken]))), streams: false };
   const wish = wishOf(body, report);
   // Not deleted: a level that goes out under the same name keeps its place.
   for (const field of WISHES) if (body[field] !== undefined) body[field] = undefined;
@@ -36,12 +43,17 @@ export function setThinking(body: JsonObject, call: Call, profile: OpenAiChatPro
   if (call.target.entry?.reasoning === false) {
     // Not to think is what such a model does anyway.
     if (!isOff) report.note("dropped", wish.field);
-    return { isOff: true, streams: false };
+    return { ...switched(false), streams: false };
   }
   const knob = knobOf(call, thinking);
-  if (isOff) return { isOff: turnOff(body, wish, knob, report), streams: false };
-  if (!turnOn(body, wish, knob, report)) report.note("dropped", wish.field);
-  return { isOff: false, streams: thinking.streamsOnly === true && !call.request.stream };
+  if (isOff) return { ...AS_IT_IS, isOff: turnOff(body, wish, knob, report) };
+  const isOn = turnOn(body, wish, knob, report);
+  if (!isOn) report.note("dropped", wish.field);
+  return { isOn, isOff: false, streams: thinking.streamsOnly === true && !call.request.stream };
+}
+
+function switched(isOn: boolean): Pick<Thinking, "isOn" | "isOff"> {
+  return { isOn, isOff: !isOn };
 }
 
 /** Members of the switch that are not the common field for the level. */
@@ -63,9 +75,9 @@ function isOwn(value: unknown, member: string, { on, off }: ThinkingSwitch): boo
 }
 
 function unasked(body: JsonObject, { request }: Call, { silent, off, streamsOnly }: ThinkingSwitch): Thinking {
-  if (silent === undefined || (streamsOnly && request.stream)) return { isOff: false, streams: false };
+  if (silent === undefined || (streamsOnly && request.stream)) return AS_IT_IS;
   Object.assign(body, silent);
-  return { isOff: JSON.stringify(silent) === JSON.stringify(off), streams: false };
+  return { ...AS_IT_IS, isOff: JSON.stringify(silent) === JSON.stringify(off) };
 }
 
 /** The switch of one model. */

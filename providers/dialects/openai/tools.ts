@@ -15,6 +15,14 @@ export function setTools(body: JsonObject, profile: OpenAiChatProfile, report: R
   });
 }
 
+/** OpenAI refuses an empty list, and settings about calls without one; what they mean is its default. */
+export function dropEmptyTools(body: JsonObject): void {
+  if (!Array.isArray(body.tools) || body.tools.length > 0) return;
+  delete body.tools;
+  delete body.parallel_tool_calls;
+  if (body.tool_choice === "auto" || body.tool_choice === "none") delete body.tool_choice;
+}
+
 function withParameters(body: JsonObject, { toolParameters, toolSchema }: OpenAiChatProfile): JsonObject {
   const hasParameters = isObject(body.parameters) && Object.keys(body.parameters).length > 0;
   if (!hasParameters && toolParameters === "required") return { ...body, parameters: EMPTY_OBJECT };
