@@ -3,7 +3,7 @@
 import { countTokens as countCl100k } from "gpt-tokenizer/encoding/cl100k_base";
 import { countTokens as countO200k } from "gpt-tokenizer/encoding/o200k_base";
 import type { ChatBody } from "../src/chat.ts";
-import { textMeter } from "../src/text-tokens.ts";
+import { textMeter } from "../src/tokens/text.ts";
 import { estimateTokens } from "../src/tokens.ts";
 import { type Sample, samples, seeded } from "../test/support/texts.ts";
 import { median, quantile } from "./statistics.ts";

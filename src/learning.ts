@@ -1,14 +1,14 @@
 // What answers teach about the next choice: how long targets take and fail, how long answers are, how many tokens a text
 // is, where a conversation has its cache. In memory, saved piece by piece, read back at the start.
 import type { Settled } from "./attempt.ts";
-import { createCalibration, type EstimatedCall } from "./calibration.ts";
 import type { ChatMessage, ChatRequest, DialectId, JsonObject, Usage } from "./chat.ts";
 import { type ModelEntry, targetName } from "./dialect.ts";
 import { createFleet, FLEET_PARTS, type Fleet } from "./fleet.ts";
-import { mediaFormulaOf } from "./media-tokens.ts";
 import { maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
+import { createCalibration, type EstimatedCall } from "./tokens/calibration.ts";
+import { mediaFormulaOf } from "./tokens/media.ts";
 import { estimateTokens, mediaTokens, type TokenEstimate } from "./tokens.ts";
 
 /** How to weigh pictures for a target. */

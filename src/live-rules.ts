@@ -3,14 +3,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Catalog } from "./catalog.ts";
 import type { Config } from "./config.ts";
+import { type Reading, readRulesFolder } from "./live-rules/folder.ts";
+import { type LiveRules, watchRules } from "./live-rules/watch.ts";
 import { nearest } from "./nearest.ts";
 import { packageRoot } from "./package-root.ts";
-import { type LiveRules, watchRules } from "./reload.ts";
 import { changesBetween, changesText } from "./routing/changes.ts";
 import { type Finding, lint } from "./routing/lint.ts";
 import { compile } from "./routing/rules.ts";
 import { buildSnapshot, type Snapshot } from "./routing/snapshot.ts";
-import { type Reading, readRulesFolder } from "./rules-folder.ts";
 import { type FileError, formatFileError, type Source } from "./yaml.ts";
 
 /** What rules are checked against. */

@@ -13,9 +13,9 @@ import { createGateway, type Gateway } from "./gateway.ts";
 import { createApp, type Health } from "./http/app.ts";
 import { IdSource } from "./ids.ts";
 import { createLearning, kindOf, type Learning } from "./learning.ts";
+import type { LiveRules, RulesStatus } from "./live-rules/watch.ts";
 import { followRules, type RulesWorld } from "./live-rules.ts";
 import { createMemory } from "./memory.ts";
-import type { LiveRules, RulesStatus } from "./reload.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import {
   readSettings,

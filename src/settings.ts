@@ -11,10 +11,10 @@ import { readKept } from "./catalog-refresh.ts";
 import { type Config, type Environment, type Flags, loadConfig } from "./config.ts";
 import type { EnabledProvider } from "./dialect.ts";
 import { createAccessTokens, readServiceAccount } from "./google-auth.ts";
+import { readRulesFolder } from "./live-rules/folder.ts";
 import { buildRules, type RulesWorld, rulesDirOf } from "./live-rules.ts";
 import { packageRoot } from "./package-root.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
-import { readRulesFolder } from "./rules-folder.ts";
 import { type FileError, formatFileError } from "./yaml.ts";
 
 export const VERSION: string = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")).version;

@@ -1,9 +1,9 @@
 // Hides how many input tokens a request will be billed for: an estimate from its characters, made once per request.
 import type { ChatBody, ContentPart, JsonObject } from "./chat.ts";
 import { isObject, objectsIn } from "./json.ts";
-import { fileBytesOf, type ImageSize, imageSizeOf } from "./media-size.ts";
-import { type Attachment, attachmentTokens, imageTokens, type MediaFormula } from "./media-tokens.ts";
-import { textMeter } from "./text-tokens.ts";
+import { type Attachment, attachmentTokens, imageTokens, type MediaFormula } from "./tokens/media.ts";
+import { fileBytesOf, type ImageSize, imageSizeOf } from "./tokens/media-size.ts";
+import { textMeter } from "./tokens/text.ts";
 
 /** What a request weighs, before the target is known. */
 export interface TokenEstimate {
@@ -16,7 +16,7 @@ export interface TokenEstimate {
 }
 
 // Wrapping in tokens: role and separators of a message, the start of the answer, and what a vendor's template puts around
-// tools. Near OpenAI's; the rest is learned per model and number of tools (see calibration.ts).
+// tools. Near OpenAI's; the rest is learned per model and number of tools (see tokens/calibration.ts).
 const MESSAGE_TOKENS = 4;
 const ANSWER_TOKENS = 3;
 const TOOL_CALL_TOKENS = 6;

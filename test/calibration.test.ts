@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { countTokens as countCl100k } from "gpt-tokenizer/encoding/cl100k_base";
 import { countTokens as countO200k } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, test } from "vitest";
-import { createCalibration, type EstimatedCall } from "../src/calibration.ts";
+import { createCalibration, type EstimatedCall } from "../src/tokens/calibration.ts";
 import { estimateTokens } from "../src/tokens.ts";
 import { type Sample, samples, seeded } from "./support/texts.ts";
 

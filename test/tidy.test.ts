@@ -23,8 +23,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "vocabulary", files: /^src\/(chat|dialect|json)\.ts$/, mayImport: [] },
   {
     name: "pure",
-    files:
-      /^src\/(sse|pricing|retry|nearest|units|yaml|table|lru|tokens|text-tokens|media-size|media-tokens|calibration|excerpt)\.ts$/,
+    files: /^src\/((sse|pricing|retry|nearest|units|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
@@ -43,7 +42,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "catalogue diff", files: /^src\/catalog-diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
   { name: "config", files: /^src\/config\.ts$/, mayImport: ["vocabulary", "pure"] },
-  { name: "reload", files: /^src\/(reload|rules-folder)\.ts$/, mayImport: ["vocabulary", "pure"] },
+  { name: "reload", files: /^src\/live-rules\//, mayImport: ["vocabulary", "pure"] },
   {
     name: "live-rules",
     files: /^src\/live-rules\.ts$/,
@@ -175,7 +174,7 @@ describe("effects live in their files", () => {
       name: "a file",
       pattern: /from "node:fs/,
       allowedIn:
-        /^(src\/(main|settings|config|catalog|catalog-refresh|package-root|reload|rules-folder|live-rules|cli\/[\w-]+|store\/[\w-]+)|providers\/(readme\.build|catalog(\.build|\/[\w-]+)))\.ts$/,
+        /^(src\/(main|settings|config|catalog|catalog-refresh|package-root|live-rules|live-rules\/[\w-]+|cli\/[\w-]+|store\/[\w-]+)|providers\/(readme\.build|catalog(\.build|\/[\w-]+)))\.ts$/,
     },
   ];
   test.each(EFFECTS)("$name", ({ pattern, allowedIn }) => {

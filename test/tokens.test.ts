@@ -4,9 +4,9 @@ import { countTokens as countO200k } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, test } from "vitest";
 import { loadCatalog } from "../src/catalog.ts";
 import type { ChatBody } from "../src/chat.ts";
-import { fileBytesOf, imageSizeOf } from "../src/media-size.ts";
-import { imageTokens, type MediaFormulaName, mediaFormula, mediaFormulaOf } from "../src/media-tokens.ts";
-import { textMeter } from "../src/text-tokens.ts";
+import { imageTokens, type MediaFormulaName, mediaFormula, mediaFormulaOf } from "../src/tokens/media.ts";
+import { fileBytesOf, imageSizeOf } from "../src/tokens/media-size.ts";
+import { textMeter } from "../src/tokens/text.ts";
 import { estimateTokens, inputTokens, mediaTokens } from "../src/tokens.ts";
 import { samples } from "./support/texts.ts";
 

@@ -2,13 +2,13 @@
 import type { Environment } from "../config.ts";
 import { showFileErrors } from "../excerpt.ts";
 import { createFleet } from "../fleet.ts";
+import { readRulesFolder } from "../live-rules/folder.ts";
 import { buildRules, lintRules, type RulesWorld, rulesDirOf } from "../live-rules.ts";
 import { diffRules, type RulesDiff } from "../routing/diff.ts";
 import { diffText } from "../routing/diff-text.ts";
 import { rulesJsonSchema } from "../routing/json-schema.ts";
 import type { Finding } from "../routing/lint.ts";
 import type { Snapshot } from "../routing/snapshot.ts";
-import { readRulesFolder } from "../rules-folder.ts";
 import { readSettings, StartError, worldOf } from "../settings.ts";
 import type { FileError, Source } from "../yaml.ts";
 import { type Printed, parse, UsageError } from "./arguments.ts";

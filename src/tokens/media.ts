@@ -1,6 +1,6 @@
 // Hides what images, documents, sound and video weigh: the vendors' formulas, as data.
-import type { DialectId } from "./chat.ts";
-import type { ModelEntry } from "./dialect.ts";
+import type { DialectId } from "../chat.ts";
+import type { ModelEntry } from "../dialect.ts";
 import type { ImageSize } from "./media-size.ts";
 
 /** Anything but text and images. Its bytes are all that is known without decoding it. */

@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { FileError, Source } from "./yaml.ts";
+import type { FileError, Source } from "../yaml.ts";
 
 // Compiling is done on the thread that serves requests: a megabyte of YAML would keep it for half a second.
 const FILES_MAX = 100;

@@ -2,9 +2,9 @@
 // file, by deleting and writing anew, by swapping a symbolic link. What is being written is never used.
 import { type FSWatcher, watch } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { showFileErrors } from "./excerpt.ts";
-import { folderSignature, type Reading, readRulesFolder } from "./rules-folder.ts";
-import type { FileError, Source } from "./yaml.ts";
+import { showFileErrors } from "../excerpt.ts";
+import type { FileError, Source } from "../yaml.ts";
+import { folderSignature, type Reading, readRulesFolder } from "./folder.ts";
 
 /** Snapshot and counters of what happened to the rules; what /health shows and metrics can read. */
 export interface RulesStatus {

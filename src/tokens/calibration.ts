@@ -1,8 +1,8 @@
 // Hides how an estimate becomes a prediction: what providers billed teaches, per model and per (model, key), how many tokens
 // of theirs an estimated token is. Nothing here reads a clock; what was learned can be written down and read back.
-import type { JsonObject } from "./chat.ts";
-import { isObject, objectsIn } from "./json.ts";
-import { Lru } from "./lru.ts";
+import type { JsonObject } from "../chat.ts";
+import { isObject, objectsIn } from "../json.ts";
+import { Lru } from "../lru.ts";
 
 /** A call as the estimator saw it. */
 export interface EstimatedCall {
