@@ -154,6 +154,40 @@ describe("the other commands", () => {
     expect(stdout).toContain("simulated-openai/gpt-6-luna");
   });
 
+  test("explain tells where a request went, what was weighed and what each call cost, also while the router runs", async () => {
+    const dir = folder();
+    mkdirSync(join(dir, "routing-rules"));
+    writeFileSync(
+      join(dir, "routing-rules", "a.yaml"),
+      `version: 1
+rules:
+  - { name: pictures, model: house, when: has.images, from: [openai/gpt-6-luna] }
+  - name: house
+    model: house
+    pick: order
+    from: [openai/gpt-6-luna+status=503, anthropic/claude-haiku-5-5]
+`,
+    );
+    const { url } = await serving(["serve", "--port", "0"], { cwd: dir });
+    const answer = await postChat(url, { ...ASK, model: "house" });
+    const id = answer.headers.get("x-request-id") ?? "";
+    await expect.poll(() => signalbox(["explain", id], { cwd: dir }).code, { timeout: 10_000 }).toBe(0);
+    const { stdout } = signalbox(["explain", id], { cwd: dir });
+    expect(stdout).toContain("model      house\ndecision   rule=house;");
+    expect(stdout).toContain('not        rule "pictures"\nweighed    ');
+    expect(stdout).toMatch(/^answered {3}200 after \d+\.\d\d s$/m);
+    expect(stdout).toMatch(/^call 1 {5}simulated-openai\/gpt-6-luna\+status=503: failed \(\w+ 503\) in .*, \$0/m);
+    expect(stdout).toMatch(
+      /^call \d {5}simulated-anthropic\/claude-haiku-5-5: complete in .* \d+ tokens in, \d+ out, \$0\.\d+$/m,
+    );
+    expect(JSON.parse(signalbox(["explain", id, "--json"], { cwd: dir }).stdout)).toMatchObject({
+      request: { requestId: id, trace: { rule: "house", over: ["pictures"] } },
+      attempts: expect.arrayContaining([expect.objectContaining({ endReason: "complete", priceStatus: "exact" })]),
+    });
+    const unknown = signalbox(["explain", `req_${"0".repeat(32)}`], { cwd: dir });
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining("is not in the ledger of")]);
+  });
+
   test("usage before the first call says so instead of failing with a stack", () => {
     const { stderr, stdout } = signalbox(["usage"], { cwd: folder() });
     expect(stderr + stdout).toMatch(/no ledger|No calls|does not exist/i);

@@ -1,4 +1,4 @@
-// `signalbox explain`: where a request would go and why. Plans it as the router would; nothing is sent or started.
+// `signalbox explain`: where a request would go and why, planned as the router would; or where one went, from the ledger.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openaiChatInbound } from "../../providers/dialects/openai/inbound.ts";
@@ -13,11 +13,14 @@ import { readSettings, readSnapshot, StartError } from "../settings.ts";
 import { DATABASE_NAME } from "../store/database.ts";
 import { StatisticsMail } from "../store/statistics.ts";
 import { parse, UsageError } from "./arguments.ts";
+import { explainPast } from "./explain-past.ts";
 
-const HELP = `signalbox explain: where a request would go and why. Nothing is sent.
+const HELP = `signalbox explain: where a request would go and why, or where one went. Nothing is sent.
 
 Usage: signalbox explain REQUEST.json [--rules DIR] [--header 'NAME: VALUE'] [--json] [--data DIR] [--config FILE]
+       signalbox explain REQUEST-ID [--json] [--data DIR] [--config FILE]
 
+  REQUEST-ID     The x-request-id of an answer (req_…): what the ledger has about it
   REQUEST.json   The body of a POST /v1/chat/completions; - reads standard input
   --header H     A request header, for rules that look at one (x-signalbox-tags: batch); may be repeated
   --json         One JSON document, as POST /v1/route/explain answers
@@ -40,7 +43,12 @@ export function explain(args: string[], env: Environment, nowMs: number): string
   if (values.help) return HELP;
   const [file, ...more] = positionals;
   if (file === undefined || more.length > 0) {
-    throw new UsageError(`explain: expected one file that holds a request; found ${positionals.length}.`);
+    const found = positionals.length;
+    throw new UsageError(`explain: expected one file that holds a request, or the id of a request; found ${found}.`);
+  }
+  if (/^req_[0-9a-f]{32}$/.test(file)) {
+    const { config } = readSettings({ flags: values, env });
+    return explainPast(config.dataDir, file, values.json);
   }
   const headers = headersOf(values.header);
   const { config, catalog } = readSettings({ flags: values, env });

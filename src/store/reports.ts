@@ -50,6 +50,31 @@ export function usageReport(options: UsageOptions): UsageRow[] {
   }
 }
 
+export interface RequestReport {
+  request: typeof requests.$inferSelect;
+  /** In the order they were made. */
+  attempts: (typeof attempts.$inferSelect)[];
+}
+
+/** One finished request and its attempts; `undefined` where the ledger has none of this id. Throws like `usageReport`. */
+export function requestReport(dir: string, requestId: string): RequestReport | undefined {
+  const db = openForReading(dir);
+  try {
+    const query = drizzle(db);
+    const request = query.select().from(requests).where(eq(requests.requestId, requestId)).get();
+    if (request === undefined) return undefined;
+    const calls = query
+      .select()
+      .from(attempts)
+      .where(eq(attempts.requestId, requestId))
+      .orderBy(attempts.attempt)
+      .all();
+    return { request, attempts: calls };
+  } finally {
+    db.close();
+  }
+}
+
 function openForReading(dir: string): Database {
   const path = join(dir, DATABASE_NAME);
   if (!existsSync(path)) {
