@@ -23,3 +23,15 @@ export function parseJson(text: string): unknown {
 export function firstText(...values: unknown[]): string {
   return values.find((value): value is string => typeof value === "string" && value !== "") ?? "";
 }
+
+/** Whether arrays and objects are nested in more than `depth` levels. Looks no deeper than that, so that no stack overflows. */
+export function isDeeperThan(depth: number, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (depth === 0) return true;
+  if (Array.isArray(value)) {
+    for (const item of value) if (isDeeperThan(depth - 1, item)) return true;
+    return false;
+  }
+  for (const name in value) if (isDeeperThan(depth - 1, (value as JsonObject)[name])) return true;
+  return false;
+}

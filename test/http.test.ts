@@ -23,6 +23,15 @@ describe("a request that cannot be served is refused with the reason", () => {
   const CASES: { name: string; path?: string; init: RequestInit; status: number; code: string; message: RegExp }[] = [
     { name: "broken JSON", init: { body: '{"model": ' }, status: 400, code: "invalid_json", message: /not valid JSON/ },
     {
+      name: "JSON nested so deeply that writing it again would overflow the stack",
+      init: {
+        body: `{"model":"gpt-6-luna","messages":[],"metadata":{"a":${"[".repeat(99_999)}${"]".repeat(99_999)}}}`,
+      },
+      status: 400,
+      code: "nested_too_deeply",
+      message: /more than 256 levels/,
+    },
+    {
       name: "no JSON object",
       init: { body: "[1]" },
       status: 400,

@@ -4,11 +4,15 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { JsonObject } from "../chat.ts";
 import type { CallerError, Inbound } from "../dialect.ts";
 import type { Gateway, GatewayInput, Outcome } from "../gateway.ts";
+import { isDeeperThan } from "../json.ts";
 import { toCallerError } from "../retry.ts";
 import { affinityId } from "../routing/affinity-id.ts";
 import { type Answer, sendBuffered, sendStream } from "./answers.ts";
 import { type AppContext, callerError, readBody } from "./context.ts";
 import { routingMetadata } from "./metadata.ts";
+
+/** Deeper than any schema people write; recursion in dialects and in `JSON.stringify` stays far from the stack's end. */
+const DEPTH_MAX = 256;
 
 export interface ChatRouteOptions {
   gateway: Gateway;
@@ -79,7 +83,12 @@ async function readJson(
   }
   if ("error" in read) return { error: callerError(400, "The request body was cut off.", "incomplete_body") };
   try {
-    return { json: JSON.parse(read.body.toString("utf8")), bytes: read.body.length };
+    const json: unknown = JSON.parse(read.body.toString("utf8"));
+    if (isDeeperThan(DEPTH_MAX, json)) {
+      const message = `The request body is nested more than ${DEPTH_MAX} levels deep.`;
+      return { error: callerError(400, message, "nested_too_deeply") };
+    }
+    return { json, bytes: read.body.length };
   } catch (error) {
     const message = `The request body is not valid JSON: ${(error as Error).message.slice(0, 200)}`;
     return { error: callerError(400, message, "invalid_json") };
