@@ -4,6 +4,7 @@ import { anthropic } from "./anthropic.ts";
 import { azure } from "./azure.ts";
 import { baseten } from "./baseten.ts";
 import { bedrock } from "./bedrock.ts";
+import { bedrockConverse } from "./bedrock-converse.ts";
 import { cerebras } from "./cerebras.ts";
 import { cohere } from "./cohere.ts";
 import { dashscope } from "./dashscope.ts";
@@ -40,6 +41,7 @@ export const providers: readonly Provider[] = [
   azure,
   baseten,
   bedrock,
+  bedrockConverse,
   cerebras,
   cohere,
   dashscope,

@@ -1,7 +1,8 @@
 // The bytes of a streamed answer as pieces: events beside the frames they came in, ending in one terminal event.
 import { strict as assert } from "node:assert";
 import type { ChatEvent, ProviderError } from "./chat.ts";
-import type { Decoder } from "./dialect.ts";
+import type { Decoder, Outbound } from "./dialect.ts";
+import { EventStreamParser } from "./event-stream.ts";
 import { type RawFrame, SseParser } from "./sse.ts";
 import type { Opened } from "./upstream.ts";
 
@@ -57,16 +58,23 @@ export function batchOf(pieces: Piece[]): Batch {
   return batch;
 }
 
+/** Throws what it cannot go on from. `isCut`: the bytes ended inside a frame. */
+interface FrameParser {
+  push(chunk: Uint8Array): RawFrame[];
+  end(): { frames: RawFrame[]; rest: string; isCut?: boolean };
+}
+
 /** Chunks of bytes as batches, the last of which holds the terminal event. */
 export class AnswerReader {
   readonly #opened: Opened;
   readonly #chunks: AsyncGenerator<Uint8Array, ProviderError | undefined, undefined>;
   readonly #decoder: Decoder;
-  readonly #parser = new SseParser(MAX_FRAME_BYTES);
+  readonly #parser: FrameParser;
   #isOver = false;
 
-  constructor(opened: Opened, decoder: Decoder) {
+  constructor(opened: Opened, decoder: Decoder, framing: Outbound["framing"] = "sse") {
     this.#opened = opened;
+    this.#parser = framing === "sse" ? new SseParser(MAX_FRAME_BYTES) : new EventStreamParser(MAX_FRAME_BYTES);
     this.#chunks = opened.chunks();
     this.#decoder = decoder;
   }
@@ -75,25 +83,33 @@ export class AnswerReader {
   async read(): Promise<Batch> {
     assert(!this.#isOver, "read after the end of the answer");
     const step = await this.#chunks.next();
-    const batch = batchOf(step.done ? this.#finish(step.value) : this.#decode(step.value));
+    const batch = batchOf(this.#guarded(() => (step.done ? this.#finish(step.value) : this.#decode(step.value))));
     this.#isOver = batch.terminal !== undefined;
     // A finish is progress too: what is left are the last bytes.
     if (batch.decisive !== undefined) this.#opened.progress();
     return batch;
   }
 
-  #decode(chunk: Uint8Array): Piece[] {
+  #guarded(pieces: () => Piece[]): Piece[] {
     try {
-      return this.#parser.push(chunk).map((frame) => ({ events: this.#decoder.push(frame), frame }));
+      return pieces();
     } catch (error) {
       assert(error instanceof Error);
       return failure({ kind: "malformed", message: error.message, code: "upstream_malformed" });
     }
   }
 
+  #decode(chunk: Uint8Array): Piece[] {
+    return this.#parser.push(chunk).map((frame) => ({ events: this.#decoder.push(frame), frame }));
+  }
+
   #finish(error: ProviderError | undefined): Piece[] {
     if (error !== undefined && error.kind !== "network") return failure(error);
-    const { frames, rest } = this.#parser.end();
+    const { frames, rest, isCut } = this.#parser.end();
+    if (isCut) {
+      const message = "The upstream stream ended inside an event.";
+      return failure({ kind: "truncated", message, code: "upstream_stream_truncated" });
+    }
     const last = frames.map((frame): Piece => ({ events: this.#decoder.push(frame), frame }));
     // The decoder knows best whether the answer was whole, and may find the provider's own reason in the rest; an answer
     // that merely stops is `truncated`, whether the connection was closed or broke.

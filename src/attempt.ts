@@ -153,10 +153,14 @@ async function exchange(
     return row.fail(sent.error, call);
   }
   row.httpStatus = sent.status;
-  row.upstreamRequestId = sent.headers["x-request-id"] ?? sent.headers["request-id"];
+  row.upstreamRequestId = idOf(sent);
   if (sent.status < 200 || sent.status > 299) return row.fail(await readError(deps, target, sent), call);
   if (request.stream) return openStream(row, call, encoded, sent, input);
   return encoded.streams ? collectStream(row, call, encoded, sent) : readBuffered(row, call, encoded, sent);
+}
+
+function idOf({ headers }: Opened): string | undefined {
+  return headers["x-request-id"] ?? headers["request-id"] ?? headers["x-amzn-requestid"];
 }
 
 function headersFor(provider: EnabledProvider, encoded: Encoded, stream: boolean): Record<string, string> {
@@ -199,7 +203,8 @@ async function readBuffered(row: AttemptRow, call: Call, encoded: Encoded, sent:
 
 /** A stream for a caller who wants the answer whole: everything is "before the first content" until its end. */
 async function collectStream(row: AttemptRow, call: Call, encoded: Encoded, sent: Opened): Promise<AttemptResult> {
-  const reader = new AnswerReader(sent, call.target.provider.dialect.decoder(call));
+  const { dialect } = call.target.provider;
+  const reader = new AnswerReader(sent, dialect.decoder(call), dialect.framing);
   const events: ChatEvent[] = [];
   for (;;) {
     const { pieces, terminal } = await reader.read();
@@ -223,7 +228,8 @@ async function openStream(
   sent: Opened,
   input: AttemptInput,
 ): Promise<AttemptResult> {
-  const reader = new AnswerReader(sent, call.target.provider.dialect.decoder(call));
+  const { dialect } = call.target.provider;
+  const reader = new AnswerReader(sent, dialect.decoder(call), dialect.framing);
   const held: Piece[] = [];
   for (;;) {
     const { pieces, decisive } = await reader.read();

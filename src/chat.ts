@@ -52,7 +52,7 @@ export interface ChatBody {
   [field: string]: unknown;
 }
 
-export type DialectId = "openai-chat" | "anthropic-messages" | "google-generate";
+export type DialectId = "openai-chat" | "anthropic-messages" | "google-generate" | "bedrock-converse" | "cohere-chat";
 
 /** One request of a caller, parsed once at the edge. */
 export interface ChatRequest {

@@ -105,6 +105,8 @@ export interface FieldClass {
 /** The face a dialect shows to a provider: we are the client. Pure. */
 export interface Outbound {
   id: DialectId;
+  /** How events are framed in the bytes of a stream; absent: server-sent events. */
+  framing?: "sse" | "aws-event-stream";
   /** Every field of OpenAI's request and every extension this dialect knows; unknown ones are dropped and reported. */
   fields?: Readonly<Record<string, FieldClass>>;
   encode(call: Call): Encoded | Refusal;

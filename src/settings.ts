@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { anthropicMessages } from "../providers/dialects/anthropic-messages.ts";
+import { bedrockConverse } from "../providers/dialects/bedrock-converse.ts";
+import { cohereChat } from "../providers/dialects/cohere-chat.ts";
 import { googleGenerate } from "../providers/dialects/google-generate.ts";
 import { openaiChat } from "../providers/dialects/openai-chat.ts";
 import { providers as knownProviders } from "../providers/index.ts";
@@ -69,6 +71,8 @@ export function settingsWith({ flags, env }: SettingsInput, file: CatalogFile): 
       "openai-chat": openaiChat(),
       "anthropic-messages": anthropicMessages,
       "google-generate": googleGenerate,
+      "cohere-chat": cohereChat,
+      "bedrock-converse": bedrockConverse,
     },
     catalog: (section) => catalog.models(section),
   });

@@ -37,7 +37,7 @@ export const SECTIONS: Record<string, Sections> = {
   azure: { dialect: CHAT, prices: "azure", limits: "azure" },
   baseten: { dialect: CHAT, prices: "baseten", limits: "baseten" },
   cerebras: { dialect: CHAT, prices: "cerebras", limits: "cerebras" },
-  cohere: { dialect: CHAT, prices: "cohere" },
+  cohere: { dialect: "cohere-chat", prices: "cohere" },
   deepseek: { dialect: CHAT, prices: "deepseek", limits: "deepseek" },
   fireworks: { dialect: CHAT, prices: "fireworks", limits: "fireworks" },
   google: { dialect: "google-generate", prices: "google", limits: "google" },

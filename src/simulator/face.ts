@@ -2,7 +2,7 @@
 import type { JsonObject } from "../chat.ts";
 import type { FaultName } from "./script.ts";
 
-export type ProviderId = "openai" | "anthropic" | "google";
+export type ProviderId = "openai" | "anthropic" | "google" | "bedrock-converse" | "cohere";
 
 /** One request as the wire brought it. */
 export interface Call {
@@ -96,6 +96,8 @@ export interface Reply {
 
 export interface Face {
   id: ProviderId;
+  /** Bytes of frames are written one a character, since the stream is no text. */
+  isBinary?: true;
   streamType(call: Call): string;
   /** Headers of every answer: request id, rate limits. */
   headers(head: Head): Record<string, string>;

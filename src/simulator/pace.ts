@@ -26,12 +26,17 @@ export function pause(ms: number, response: ServerResponse): Promise<void> {
   });
 }
 
+interface Manner {
+  tokensPerSecond: number | undefined;
+  ending: Ending;
+  encoding: "utf8" | "latin1";
+}
+
 /** Writes frames, each token when it is due. Without a rate everything goes out at once, as far as the reader keeps up. */
 export async function play(
   response: ServerResponse,
   frames: Iterable<Frame>,
-  tokensPerSecond: number | undefined,
-  ending: Ending,
+  { tokensPerSecond, ending, encoding }: Manner,
 ): Promise<void> {
   const startMs = performance.now();
   let tokens = 0;
@@ -42,18 +47,18 @@ export async function play(
       const waitMs = startMs + (tokens * 1000) / tokensPerSecond - performance.now();
       tokens += frame.tokens;
       if (waitMs > 0) {
-        if (batch !== "") response.write(batch);
+        if (batch !== "") response.write(batch, encoding);
         batch = "";
         await pause(waitMs, response);
       }
     }
     batch += frame.bytes;
     if (batch.length > batchCharsMax) {
-      if (!response.write(batch)) await drained(response);
+      if (!response.write(batch, encoding)) await drained(response);
       batch = "";
     }
   }
-  leave(response, batch, ending);
+  leave(response, Buffer.from(batch, encoding), ending);
 }
 
 /** Sends the last bytes and leaves as told. A cut drops the socket only after the bytes are out. */

@@ -169,13 +169,14 @@ export function parseScript(texts: string[]): ParsedScript {
   return { kind: "script", script };
 }
 
-export const simulatorHelp = `The simulator plays three providers on one port:
+export const simulatorHelp = `The simulator plays these providers on one port:
 
   OpenAI      POST /openai/v1/chat/completions      GET /openai/v1/models
   Anthropic   POST /anthropic/v1/messages           GET /anthropic/v1/models
   Gemini      POST /google/v1beta/models/<model>:generateContent, :streamGenerateContent?alt=sse
               GET /google/v1beta/models
   Vertex AI   POST /vertex/v1/publishers/google/models/<model>:generateContent, like Gemini
+  Bedrock     POST /bedrock-converse/model/<model>/converse, /converse-stream
 
 and, as strictly as each of them, the providers that speak OpenAI's protocol, at POST /<provider>/v1/chat/completions:
 

@@ -165,6 +165,8 @@ const BAD_JSON: Record<ProviderId, string> = {
     "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
   anthropic: "The request body is not valid JSON",
   google: "Invalid JSON payload received. Unable to parse the body of the request.",
+  "bedrock-converse": "Malformed input request, please reformat your input and try again.",
+  cohere: "invalid json syntax",
 };
 
 async function answer(response: ServerResponse, face: Face, head: Head, script: Script): Promise<void> {
@@ -189,7 +191,8 @@ async function answer(response: ServerResponse, face: Face, head: Head, script: 
       ...face.headers(head),
     });
     const frames = disturb(face.frames(planned, head), script, face, head);
-    return play(response, frames, script.tokensPerSecond, ending(script));
+    const encoding = face.isBinary ? "latin1" : "utf8";
+    return play(response, frames, { tokensPerSecond: script.tokensPerSecond, ending: ending(script), encoding });
   }
   // A buffered answer has no place for an in-band error: the request as a whole fails.
   if (script.error !== undefined) return fail(response, face, face.scriptedFault(500, call), head);

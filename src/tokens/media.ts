@@ -71,6 +71,10 @@ const DEFAULTS: Record<DialectId, MediaFormulaName> = {
   "openai-chat": "patches-1536",
   "anthropic-messages": "anthropic",
   "google-generate": "gemini-3",
+  // Its own rule is not published.
+  "cohere-chat": "patches-1536",
+  // Claude is what most callers ask this one for; models of the catalogue name their own.
+  "bedrock-converse": "anthropic",
 };
 
 /** The formula of a model: the one its catalogue entry names, else the usual one of the dialect. */

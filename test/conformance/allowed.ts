@@ -51,6 +51,38 @@ const GOOGLE: readonly Allowance[] = [
   allow(/^toolConfig\.functionCallingConfig\.mode$/, /^"(ANY|AUTO|NONE)"$/, MODEL_WORDS),
 ];
 
+const COHERE: readonly Allowance[] = [
+  allow(/^messages\[\]\.role$/, /^"system"$/, "a developer message is a system message"),
+  allow(/^tool_choice$/, /^"(REQUIRED|NONE)"$/, MODEL_WORDS),
+  allow(/^thinking\.type$/, /^"enabled"$/, MODEL_WORDS),
+  allow(/^thinking\.token_budget$/, /^\d+$/, "a level as a budget: it has no levels"),
+  allow(/^response_format\.type$/, /^"json_object"$/, FORM),
+  allow(/^response_format\.json_schema\.additionalProperties$/, /^false$/, FORM),
+  allow(/^p$/, /^0\.99$/, "it refuses 1"),
+];
+
+const CONVERSE: readonly Allowance[] = [
+  allow(/^toolConfig\.toolChoice\.any$/, /^"{}"$/, MODEL_WORDS),
+  allow(
+    /^additionalModelRequestFields\.(thinking|output_config\.format)\.type$/,
+    /^"(enabled|adaptive|json_schema)"$/,
+    MODEL_WORDS,
+  ),
+  allow(
+    /^additionalModelRequestFields\.thinking\.display$/,
+    /^"summarized"$/,
+    "a caller who asks for thinking wants to see it",
+  ),
+  allow(/^additionalModelRequestFields\.thinking\.budget_tokens$/, /^\d+$/, "a level as a budget: it has no levels"),
+  allow(/^additionalModelRequestFields\.output_config\.format\.schema\.additionalProperties$/, /^false$/, CLOSED),
+  allow(/^inferenceConfig\.maxTokens$/, /^\d+$/, "a budget must lie below a limit: the maximum of the model"),
+  allow(
+    /^messages\[\]\.content\[\]\.text$/,
+    /^"\[(called \w+ with .*|tool result)\]"$/,
+    "calls in the history are told as text where none may be made: it has no other way to forbid them",
+  ),
+];
+
 const IN_WORDS = allow(
   /^messages\[\]\.content$/,
   /Answer with JSON only, and with a value that this JSON schema accepts: /,
@@ -65,7 +97,7 @@ const TYPE = allow(/^thinking\.type$/, /^"(enabled|adaptive)"$/, SWITCH);
 
 /** By provider. */
 const OWN: Readonly<Record<string, readonly Allowance[]>> = {
-  cohere: [NEXT_LEVEL],
+  cohere: [IN_WORDS],
   dashscope: [
     allow(/^enable_thinking$/, /^(true|false)$/, SWITCH),
     allow(/^thinking_budget$/, /^\d+$/, "a level as a share of the most it thinks"),
@@ -115,7 +147,13 @@ const OWN: Readonly<Record<string, readonly Allowance[]>> = {
 
 export function allowanceFor(provider: string, dialect: string, { path, value }: Leaf): Allowance | undefined {
   const common =
-    { "openai-chat": COMPATIBLE, "anthropic-messages": ANTHROPIC, "google-generate": GOOGLE }[dialect] ?? [];
+    {
+      "openai-chat": COMPATIBLE,
+      "anthropic-messages": ANTHROPIC,
+      "google-generate": GOOGLE,
+      "bedrock-converse": CONVERSE,
+      "cohere-chat": COHERE,
+    }[dialect] ?? [];
   const text = JSON.stringify(value);
   return [...common, ...(OWN[provider] ?? [])].find((one) => one.path.test(path) && one.value.test(text));
 }

@@ -21,6 +21,7 @@ export interface Arrived {
 
 export function readArrived(dialect: DialectId, body: JsonObject): Arrived {
   if (dialect === "anthropic-messages") return readAnthropic(body);
+  if (dialect === "bedrock-converse") return readBedrock(body);
   return dialect === "google-generate" ? readGoogle(body) : readOpenai(body);
 }
 
@@ -59,7 +60,8 @@ function readOpenai(body: JsonObject): Arrived {
       })),
     tools: objectsIn(body.tools).map((tool) => firstText(isObject(tool.function) ? tool.function.name : "")),
     images: parts.flatMap((part) => (isObject(part.image_url) ? [firstText(part.image_url.url)] : [])),
-    stop: listOf(body.stop),
+    // Cohere has OpenAI's form, and its own name for this.
+    stop: listOf(body.stop ?? body.stop_sequences),
     limit: numberIn(body.max_completion_tokens, body.max_tokens),
   };
 }
@@ -107,5 +109,29 @@ function readGoogle(body: JsonObject): Arrived {
     images: parts.flatMap(({ inlineData }) => (isObject(inlineData) ? [firstText(inlineData.data)] : [])),
     stop: listOf(config.stopSequences),
     limit: numberIn(config.maxOutputTokens),
+  };
+}
+
+function readBedrock(body: JsonObject): Arrived {
+  const messages = objectsIn(body.messages);
+  const membersOf = (blocks: unknown, member: string) =>
+    objectsIn(blocks).flatMap((block) => (isObject(block[member]) ? [block[member]] : []));
+  const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {};
+  const tools = isObject(body.toolConfig) ? body.toolConfig.tools : [];
+  const images = messages.flatMap(({ content }) => membersOf(content, "image"));
+  return {
+    system: textOf(body.system),
+    turns: messages.map(({ role, content }) => {
+      const results = membersOf(content, "toolResult");
+      return {
+        role: results.length > 0 ? "tool" : (role as Turn["role"]),
+        text: results.length > 0 ? results.map((result) => textOf(result.content)).join("\n") : textOf(content),
+        calls: membersOf(content, "toolUse").map(({ name }) => firstText(name)),
+      };
+    }),
+    tools: membersOf(tools, "toolSpec").map(({ name }) => firstText(name)),
+    images: images.map(({ source }) => (isObject(source) ? firstText(source.bytes) : "")),
+    stop: listOf(config.stopSequences),
+    limit: numberIn(config.maxTokens),
   };
 }

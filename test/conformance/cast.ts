@@ -16,6 +16,8 @@ export interface Member {
   sampler: string;
   /** Shows what it thinks. */
   showsThoughts: boolean;
+  /** Tells how much it thought. */
+  countsThoughts: boolean;
   /** Seconds to wait that a caller is told after a 429 without `retry-after`: `[least, most]`. */
   waitS?: readonly [number, number];
 }
@@ -24,9 +26,13 @@ export interface Member {
 const MODELS: Record<string, Partial<Pick<Member, "model" | "eyes" | "thinker" | "sampler">>> = {
   anthropic: { model: "claude-haiku-5-5", sampler: "claude-haiku-4-5" },
   azure: { model: "gpt-4o", thinker: "o4-mini" },
+  "bedrock-converse": {
+    model: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    thinker: "us.anthropic.claude-sonnet-4-6",
+  },
   bedrock: { thinker: "openai.gpt-oss-120b-1:0" },
   cerebras: { model: "llama-3.3-70b", thinker: "gpt-oss-120b" },
-  cohere: { model: "command-a-03-2025" },
+  cohere: { model: "command-a-03-2025", thinker: "command-a-reasoning-08-2025" },
   dashscope: { model: "qwen-plus", thinker: "qwen3-32b" },
   deepinfra: { thinker: "deepseek-ai/DeepSeek-V4" },
   deepseek: { model: "deepseek-chat", thinker: "deepseek-v4-pro" },
@@ -46,17 +52,10 @@ const MODELS: Record<string, Partial<Pick<Member, "model" | "eyes" | "thinker" |
 };
 
 /** Only how much was thought is told, or not even that. */
-const THINK_UNSEEN = [
-  "azure",
-  "baseten",
-  "bedrock",
-  "cohere",
-  "huggingface",
-  "hyperbolic",
-  "nvidia",
-  "openai",
-  "sambanova",
-];
+const THINK_UNSEEN = ["azure", "baseten", "bedrock", "huggingface", "hyperbolic", "nvidia", "openai", "sambanova"];
+
+/** Thoughts are part of the tokens, and not told apart. */
+const THINK_UNCOUNTED = ["bedrock-converse", "cohere"];
 
 const HALF_A_MINUTE = [30, 31] as const;
 const WAITS: Record<string, readonly [number, number]> = {
@@ -74,10 +73,12 @@ const WAITS: Record<string, readonly [number, number]> = {
 };
 
 const PATHS: Record<string, string> = {
+  cohere: "/cohere",
   openai: "/openai/v1",
   anthropic: "/anthropic",
   google: "/google/v1beta",
   vertex: "/vertex/v1",
+  "bedrock-converse": "/bedrock-converse",
 };
 
 /** The simulated providers are left out: each has the very dialect of the one it stands in for, and nothing else of its own. */
@@ -97,6 +98,7 @@ export const cast: readonly Member[] = REAL.map((provider) => {
     thinker: others.thinker ?? model,
     sampler: others.sampler ?? model,
     showsThoughts: !THINK_UNSEEN.includes(like),
+    countsThoughts: !THINK_UNCOUNTED.includes(like),
     ...(wait === undefined ? {} : { waitS: wait }),
   };
 });

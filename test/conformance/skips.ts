@@ -9,7 +9,7 @@ const TOLD_WAIT = "a rate limit hands on the wait the provider asks for";
 
 /** A filter shows in the answer, if there is one; no error of that kind is known. */
 const FILTER_IN_ANSWER =
-  "baseten bedrock cerebras cohere deepinfra deepseek fireworks google groq huggingface hyperbolic llamacpp lmstudio " +
+  "baseten bedrock bedrock-converse cerebras cohere deepinfra deepseek fireworks google groq huggingface hyperbolic llamacpp lmstudio " +
   "mistral moonshot nebius novita nvidia ollama openrouter perplexity sambanova together vertex vllm xai xiaomi";
 
 const NO_TOOLS = "it has no tools";
@@ -23,6 +23,11 @@ export const SKIPS: Reasons = merged(
     ]),
   ),
   {
+    "bedrock-converse": {
+      [EMPTY_ACCOUNT]: "it has no error of its own for it",
+      [TOLD_WAIT]: "it tells no wait",
+    },
+    cohere: { "content filter": "none of its finish reasons says so" },
     google: { [EMPTY_ACCOUNT]: "it has no error of its own for it" },
     lmstudio: { "reasoning effort": "no way to ask for it is documented" },
     minimax: { stop: "it does not know stop sequences", [TOLD_WAIT]: "it tells no wait" },
@@ -48,6 +53,7 @@ export const LIMITS: readonly string[] = [
   "`vertex` is played with a key only, and like the Gemini API but for its address; `bedrock` on one of its two routes.",
   "`huggingface`, `openrouter` and `nvidia` pass on what the model's host does, which differs per model; one host is played.",
   "`baseten`, `hyperbolic`, `novita` and `xiaomi` are played as tolerant servers: little is documented that could be refused.",
+  "`bedrock-converse` is played with Claude; what its other models refuse is not played.",
   "Images by address are not covered here: nothing on this machine may be fetched.",
   "`simulated-…` providers have the dialect of those they stand in for, and are not asked apart.",
 ];

@@ -50,12 +50,12 @@ function numberOf(note: string, notes: string[]): number {
 
 function fieldTables(): string {
   const named = (id: string) => providers.find((provider) => provider.id === id)?.dialect as Outbound;
-  const dialects = [named("openai"), named("anthropic"), named("google")];
+  const dialects = [named("openai"), named("anthropic"), named("google"), named("bedrock-converse"), named("cohere")];
   const fields = [...new Set(dialects.flatMap((dialect) => Object.keys(dialect.fields ?? {})))].sort();
   const rows = fields.map(
     (field) => `| \`${field}\` | ${dialects.map(({ fields: all }) => said(all?.[field])).join(" | ")} |`,
   );
-  const head = `| Field | ${dialects.map(({ id }) => id).join(" | ")} |\n|---|---|---|---|`;
+  const head = `| Field | ${dialects.map(({ id }) => id).join(" | ")} |\n|---|${dialects.map(() => "---").join("|")}|`;
   return `${head}\n${rows.join("\n")}\n\n${departures(named("openai"))}`;
 }
 

@@ -162,6 +162,11 @@ describe("citations", () => {
     expect(events.map(({ type }) => type).slice(-4)).toEqual(["annotation", "extra", "finish", "end"]);
   });
 
+  test("of a part that is no number are passed over", () => {
+    const lost = buffered(whole([{ text: "ab" }], grounding({ partIndex: { toString: 0 }, endIndex: 2 })));
+    expect(only(lost)).toMatchObject({ text: "ab", finishReason: "stop" });
+  });
+
   test("name whatever kind of source has a public address", () => {
     const chunks = [
       { image: { sourceUri: "https://i" } },

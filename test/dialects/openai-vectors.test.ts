@@ -29,15 +29,8 @@ const vectors: Vector[] = readFileSync(new URL("openai-chat/vectors.jsonl", impo
   .split("\n")
   .map((line) => JSON.parse(line) as Vector);
 
-const OTHER = "is another dialect";
 /** What cannot be run here, and why. */
-const SKIPPED: Record<string, string> = {
-  DR15: `Cohere's own protocol ${OTHER}`,
-  DR16: `Bedrock Converse ${OTHER}`,
-  DT19: `Cohere's own protocol ${OTHER}`,
-  DT20: `Bedrock Converse ${OTHER}`,
-  DT21: `Bedrock Converse ${OTHER}`,
-};
+const SKIPPED: Record<string, string> = {};
 
 /** The vectors call it by the name of the Chinese platform. */
 const PROVIDERS: Record<string, string> = { zhipu: "zai" };

@@ -5,7 +5,7 @@ import { isObject, objectsIn } from "../../../src/json.ts";
 import { answerForm } from "./answer-form.ts";
 import { CodeFence } from "./code-fence.ts";
 import { excludesReasoning } from "./reasoning.ts";
-import { termsOf } from "./terms.ts";
+import { type Terms, termsOf } from "./terms.ts";
 import { customToolNames } from "./tools.ts";
 
 /** Where a thinking block stands in the answer, so that a replay can put it back there. */
@@ -27,6 +27,7 @@ export interface AnswerState {
   readonly customTools: ReadonlySet<string>;
   readonly fence: CodeFence | undefined;
   readonly hidesReasoning: boolean;
+  readonly thinkingFormat: string;
   readonly showsContent: boolean;
   messageId: string | undefined;
   /** Content has begun: what breaks off now cannot be undone. */
@@ -51,9 +52,9 @@ export interface AnswerState {
 }
 
 /** A new answer, or the next part of one that paused. */
-export function newState(call: Call): AnswerState {
+export function newState(call: Call, terms: Terms = termsOf(call)): AnswerState {
   const { body } = call.request;
-  const form = answerForm(body, termsOf(call));
+  const form = answerForm(body, terms);
   const before = call.continuation ?? {};
   const showsContent = body.content_blocks === true;
   return {
@@ -62,6 +63,7 @@ export function newState(call: Call): AnswerState {
     customTools: customToolNames(body),
     fence: form.kind === "instruct" ? new CodeFence(before.fence) : undefined,
     hidesReasoning: excludesReasoning(body),
+    thinkingFormat: terms.thinkingFormat,
     showsContent,
     messageId: undefined,
     committed: false,

@@ -17,9 +17,9 @@ export interface AssistantBlocks {
 export function assistantBlocks(message: ChatMessage, at: number, terms: Terms, report: Report): AssistantBlocks {
   if (objectsIn(message.content_blocks).length > 0) return carriedBlocks(message, at, terms, report);
   if (isObject(message.audio)) report.note("dropped", `messages[${at}].audio`);
-  const calls = callsOf(message, at, report);
+  const calls = callsOf(message, at, terms, report);
   const texts = textsOf(message, at, report);
-  const signed = replayedThinking(message);
+  const signed = replayedThinking(message, terms.thinkingFormat);
   const thinking = keepsThinking(signed.length > 0, terms, report) ? signed : [];
   const blocks: Block[] = [];
   let textBefore = 0;
@@ -121,7 +121,7 @@ function textsOf(message: ChatMessage, at: number, report: Report): TextBlockPar
 }
 
 /** One `tool_use` per id, though a call may come as a content block and in `tool_calls` (BerriAI/litellm#23510). */
-function callsOf(message: ChatMessage, at: number, report: Report): HistoryCall[] {
+function callsOf(message: ChatMessage, at: number, { rawInputKey }: Terms, report: Report): HistoryCall[] {
   const calls: HistoryCall[] = [];
   const given = objectsIn(message.content).filter((part) => part.type === "tool_use");
   for (const part of given) {
@@ -131,12 +131,12 @@ function callsOf(message: ChatMessage, at: number, report: Report): HistoryCall[
   objectsIn(message.tool_calls).forEach((toolCall, k) => {
     const id = firstText(toolCall.id);
     if (given.some((part) => part.id === id)) return;
-    const { name, input } = nameAndInput(toolCall, report);
+    const { name, input } = nameAndInput(toolCall, rawInputKey, report);
     calls.push(toCall(`id:${id}`, id === "" ? `call_${at}_${k}` : id, name, input));
   });
   if (isObject(message.function_call)) {
     const name = firstText(message.function_call.name);
-    const input = toolInput(message.function_call.arguments, report);
+    const input = toolInput(message.function_call.arguments, report, rawInputKey);
     calls.push(toCall(`function:${name}`, `call_${at}_0`, name, input));
   }
   return calls;
@@ -146,19 +146,19 @@ function toCall(key: string, id: string, name: string, input: JsonObject): Histo
   return { key, block: { type: "tool_use", id, name, input } };
 }
 
-function nameAndInput(toolCall: JsonObject, report: Report): { name: string; input: JsonObject } {
+function nameAndInput(toolCall: JsonObject, rawKey: string, report: Report): { name: string; input: JsonObject } {
   if (isObject(toolCall.custom)) {
     return { name: firstText(toolCall.custom.name), input: { input: firstText(toolCall.custom.input) } };
   }
   const body = isObject(toolCall.function) ? toolCall.function : {};
-  return { name: firstText(body.name), input: toolInput(body.arguments, report) };
+  return { name: firstText(body.name), input: toolInput(body.arguments, report, rawKey) };
 }
 
 /**
  * `arguments` as the object Anthropic demands. A string would be a 400 for the rest of the conversation, so what is cut
  * off or hallucinated travels inside an object.
  */
-export function toolInput(given: unknown, report: Report): JsonObject {
+export function toolInput(given: unknown, report: Report, rawKey = "_raw"): JsonObject {
   if (isObject(given)) return given;
   if (given === undefined || given === null) return {};
   const text = typeof given === "string" ? given.trim() : JSON.stringify(given);
@@ -168,5 +168,5 @@ export function toolInput(given: unknown, report: Report): JsonObject {
   const inner = typeof value === "string" ? parseJson(value) : undefined;
   if (isObject(inner)) return inner;
   report.note("repaired", "tool_arguments");
-  return value === undefined ? { _raw: text } : { _value: value };
+  return value === undefined ? { [rawKey]: text } : { _value: value };
 }

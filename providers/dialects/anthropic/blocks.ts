@@ -3,7 +3,6 @@ import type { ChatEvent, JsonObject, ReasoningDetail } from "../../../src/chat.t
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
 import type { AnswerState, Offsets, OpenBlock } from "./answer-state.ts";
 import { annotationOf } from "./citations.ts";
-import { THINKING_FORMAT } from "./replay.ts";
 
 /** Choices do not exist here: everything belongs to choice 0. */
 const index = 0;
@@ -49,7 +48,7 @@ function openAs(state: AnswerState, at: number, block: JsonObject, raw: JsonObje
 
 function offsets(state: AnswerState): Offsets {
   const at = { text_offset: state.textLength, tool_offset: state.calls };
-  const detail = { format: THINKING_FORMAT, index: state.thinkingBlocks, ...at };
+  const detail = { format: state.thinkingFormat, index: state.thinkingBlocks, ...at };
   state.thinkingBlocks += 1;
   return detail;
 }

@@ -143,7 +143,7 @@ function finish(state: AnswerState): ChatEvent[] {
 }
 
 /** Closes blocks the stream left open. */
-function closeAll(state: AnswerState): ChatEvent[] {
+export function closeAll(state: AnswerState): ChatEvent[] {
   return [...state.blocks.keys()].flatMap((at) => closeBlock(state, at));
 }
 
@@ -171,6 +171,6 @@ function finishEvents(state: AnswerState, reason: FinishReason, nativeReason: st
 }
 
 /** Callers of the API before `tools` wait for `function_call`. */
-function asksForFunctions({ request: { body } }: Call): boolean {
+export function asksForFunctions({ request: { body } }: Call): boolean {
   return objectsIn(body.functions).length > 0 && objectsIn(body.tools).length === 0;
 }

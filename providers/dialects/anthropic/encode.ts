@@ -122,14 +122,18 @@ function toOffer(request: ChatBody, terms: Terms, form: AnswerForm, turns: Turn[
 }
 
 /** The last turn answers tool calls, and the assistant turn that made them starts without thinking. */
-function isOpenLoopWithoutThinking(turns: Turn[]): boolean {
+export function isOpenLoopWithoutThinking(turns: Turn[]): boolean {
   const [calls, results] = turns.slice(-2);
   if (calls?.role !== "assistant" || results?.content[0]?.type !== "tool_result") return false;
   const first = calls.content[0]?.type;
   return first !== "thinking" && first !== "redacted_thinking";
 }
 
-function outputConfig(form: AnswerForm, { effort }: ReasoningPlan, report: Report): MessagesBody["output_config"] {
+export function outputConfig(
+  form: AnswerForm,
+  { effort }: ReasoningPlan,
+  report: Report,
+): MessagesBody["output_config"] {
   if (form.kind === "native" && form.narrowed) report.note("downgraded", "response_format");
   if (form.kind === "instruct") {
     // A schema that cannot be compiled loses its guarantee; plain JSON mode never had more than words here.
@@ -142,7 +146,7 @@ function outputConfig(form: AnswerForm, { effort }: ReasoningPlan, report: Repor
 }
 
 /** A conversation that ends with the assistant: continued where the model allows it, else a word from the user. */
-function closeTail(turns: Turn[], mayPrefill: boolean, report: Report): void {
+export function closeTail(turns: Turn[], mayPrefill: boolean, report: Report): void {
   const last = turns.at(-1);
   if (last?.role !== "assistant") return;
   if (!mayPrefill) {
@@ -173,7 +177,7 @@ function toSystem({ system }: Conversation, additions: (string | undefined)[]): 
 }
 
 /** Automatic caching, asked for by Anthropic's own field or by OpenAI's `prompt_cache_options`. */
-function topLevelMarker(request: ChatBody): CacheControlEphemeral | undefined {
+export function topLevelMarker(request: ChatBody): CacheControlEphemeral | undefined {
   const options = request.prompt_cache_options;
   const isImplicit = isObject(options) && options.mode === "implicit";
   return markerOf({ cache_control: request.cache_control }) ?? (isImplicit ? { type: "ephemeral" } : undefined);

@@ -144,7 +144,7 @@ function refusedRequest(status: number, errorCode: string, message: string): Ver
 }
 
 /** "too many tokens" alone also occurs in rate limits; a body or image of too many bytes is no overflow of tokens. */
-function isContextOverflow(message: string): boolean {
+export function isContextOverflow(message: string): boolean {
   return !RATE_WORDS.test(message) && CONTEXT_OVERFLOW.test(message);
 }
 
@@ -174,7 +174,7 @@ function paramOf(message: string): string | undefined {
 }
 
 /** Keys and account ids must not reach callers, who share the operator's key. */
-function masked(message: string): string {
+export function masked(message: string): string {
   return message
     .replace(/\bsk-[\w*-]{6,}/g, "[key]")
     .replace(/\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/gi, "[account]")

@@ -102,6 +102,11 @@ function fileBlock(part: JsonObject, path: string, terms: Terms, report: Report)
     return { type: "document", source: { type: "text", media_type: "text/plain", data: text }, ...title };
   }
   if (media.mediaType.startsWith("image/")) return base64Image(media, path, report);
+  if (terms.documentTypes.has(media.mediaType)) {
+    // The vendor's type names PDF alone; whoever lists further types writes the block in another form.
+    const type = media.mediaType as "application/pdf";
+    return { type: "document", source: { type: "base64", media_type: type, data: media.base64 }, ...title };
+  }
   const message = `Files of type '${media.mediaType}' are not accepted; send PDF, text or an image, as a data URL.`;
   report.refuse("unsupported_value", `${path}.file_data`, message);
   return undefined;

@@ -1,7 +1,7 @@
 // What to change when Anthropic names what a model does not accept. Profiles age: this is the net under them, and each
 // catch is a profile to correct. The vendor says that the wording of messages may change.
 import type { ProviderError } from "../../../src/chat.ts";
-import type { Call, Repair } from "../../../src/dialect.ts";
+import type { Call, Outbound, Repair } from "../../../src/dialect.ts";
 import { isObject, parseJson } from "../../../src/json.ts";
 import { encode } from "./encode.ts";
 import { EFFORTS } from "./profile.ts";
@@ -51,22 +51,22 @@ const PATTERNS: Pattern[] = [
 
 /**
  * A change after which the request may pass. Never one that `call` was already made with, and none that would send the
- * same bytes again. The loop allows two per request; in strict mode `encode` refuses what a repair would take away.
+ * same bytes again (`encoder`: Claude is reached through other protocols too). The loop allows two per request; in strict mode `encode` refuses what a repair would take away.
  */
-export function repair(error: ProviderError, call: Call): Repair | undefined {
+export function repair(error: ProviderError, call: Call, encoder: Outbound["encode"] = encode): Repair | undefined {
   if (error.status !== 400 || (error.kind !== "unsupported" && error.kind !== "invalid_request")) return undefined;
   const known = call.repairs ?? [];
   for (const { message, token, isLasting } of PATTERNS) {
     const match = message.exec(error.message);
     const found = match === null ? undefined : token(match, call);
     if (found === undefined || known.includes(found)) continue;
-    if (changes(call, { ...call, repairs: [...known, found] })) return { token: found, isLasting };
+    if (changes(call, { ...call, repairs: [...known, found] }, encoder)) return { token: found, isLasting };
   }
   return undefined;
 }
 
-function changes(before: Call, after: Call): boolean {
-  const [failed, next] = [encode(before), encode(after)];
+function changes(before: Call, after: Call, encoder: Outbound["encode"]): boolean {
+  const [failed, next] = [encoder(before), encoder(after)];
   return next.kind === "refusal" || failed.kind === "refusal" || failed.wire.body !== next.wire.body;
 }
 

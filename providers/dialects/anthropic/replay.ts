@@ -21,9 +21,9 @@ export interface ReplayedThinking {
  * The signed thinking of a message. What is unsigned, foreign or signed by ourselves is left out: as a thinking block
  * it is a 400, and as text it teaches Claude to write the tag (badlogic/pi-mono#302, #561).
  */
-export function replayedThinking(message: ChatMessage): ReplayedThinking[] {
-  const details = mergeByIndex(objectsIn(message.reasoning_details)).flatMap(fromDetail);
-  if (details.length > 0) return details;
+export function replayedThinking(message: ChatMessage, format: string): ReplayedThinking[] {
+  const details = mergeByIndex(objectsIn(message.reasoning_details)).flatMap((item) => fromDetail(item, format));
+  if (details.length > 0 || format !== THINKING_FORMAT) return details;
   const blocks = [...objectsIn(message.thinking_blocks), ...objectsIn(message.content)];
   return blocks.flatMap((item) => asReplayed(thinkingBlock(item), undefined, undefined));
 }
@@ -48,10 +48,10 @@ function isWhole(item: JsonObject): boolean {
   return firstText(item.text) !== "" && firstText(item.signature) !== "";
 }
 
-function fromDetail(item: JsonObject): ReplayedThinking[] {
+function fromDetail(item: JsonObject, known: string): ReplayedThinking[] {
   // Clients that join the strings of repeated deltas send the format twice over.
   const format = item.format ?? THINKING_FORMAT;
-  if (typeof format !== "string" || !format.startsWith(THINKING_FORMAT)) return [];
+  if (typeof format !== "string" || !format.startsWith(known)) return [];
   const block =
     item.type === "reasoning.encrypted"
       ? thinkingBlock({ type: "redacted_thinking", data: item.data })

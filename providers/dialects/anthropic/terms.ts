@@ -1,6 +1,7 @@
 // What one call must respect: the model's profile, corrected by what this target was found to refuse.
 import type { Call, Download } from "../../../src/dialect.ts";
 import { EFFORTS, type ModelProfile, profileOf } from "./profile.ts";
+import { THINKING_FORMAT } from "./replay.ts";
 
 export interface Terms extends ModelProfile {
   /** The output limit is lower than the profile's. */
@@ -19,6 +20,12 @@ export interface Terms extends ModelProfile {
   fetchesUrls: boolean;
   /** Bills fast output apart: `fastMode: true` among the model's features. */
   hasFastMode: boolean;
+  /** `format` of reasoning details that this target recognises, and gives. */
+  thinkingFormat: string;
+  /** Member under which arguments that are no JSON travel. */
+  rawInputKey: string;
+  /** Media types of files that are sent as they are, besides PDF, text and images. */
+  documentTypes: ReadonlySet<string>;
   downloads: ReadonlyMap<string, Download>;
 }
 
@@ -35,6 +42,9 @@ export function termsOf({ target, repairs = [], downloads = new Map() }: Call): 
     instructsJson: false,
     fetchesUrls: features.urlSources !== false,
     hasFastMode: features.fastMode === true,
+    thinkingFormat: THINKING_FORMAT,
+    rawInputKey: "_raw",
+    documentTypes: new Set(),
     downloads,
   };
   return repairs.reduce(corrected, terms);

@@ -41,9 +41,10 @@ function rangeOf(
   { partIndex, startIndex, endIndex }: JsonObject,
   { text, starts }: PartedText,
 ): Pick<UrlCitation, "startIndex" | "endIndex"> | undefined {
-  const part = Number(partIndex ?? 0);
+  const part = partIndex ?? 0;
+  if (typeof part !== "number" || typeof endIndex !== "number") return undefined;
   const start = starts[part];
-  if (start === undefined || typeof endIndex !== "number") return undefined;
+  if (start === undefined) return undefined;
   const bytes = Buffer.from(text.slice(start, starts[part + 1]));
   const from = start + unitsBefore(bytes, typeof startIndex === "number" ? startIndex : 0);
   const to = start + unitsBefore(bytes, endIndex);
