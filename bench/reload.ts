@@ -1,5 +1,6 @@
-// Reloads under load: for 30 s a rule file is rewritten every 100 ms, every third time with a mistake, while requests and
-// streams run. Exit code 1 when a request is lost, or was planned by rules that never were a whole valid file.
+// Reloads under load: for 30 s a rule file is rewritten every 100 ms, every third time with a mistake and with a pause of
+// a second after every ten, while requests and streams run. Exit code 1 when a request is lost, or was planned by rules
+// that never were a whole valid file.
 // Run by `node bench/reload.ts [seconds]`.
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
