@@ -159,12 +159,15 @@ describe("an edit takes effect, saved", () => {
 });
 
 describe("what is not a whole edit", () => {
+  /** Between two looks; see watch.ts. */
+  const GAP_MS = 50;
+
   /** Waits in no time; at each wait for the folder to settle, the next step of a save happens. Counts what was waited. */
   function stepping(steps: (() => void)[]) {
     const left = [...steps];
     const waited: number[] = [];
     const wait = async (ms: number, signal?: AbortSignal) => {
-      if (ms >= 200 && signal === undefined) {
+      if (ms !== GAP_MS && signal === undefined) {
         waited.push(ms);
         left.shift()?.();
       }
@@ -188,9 +191,9 @@ describe("what is not a whole edit", () => {
   });
 
   test("is waited for longer where it looks half-written, and the wait plus a look every 400 ms is below a second", async () => {
-    const waitedFor = async (edit: (file: string) => void): Promise<number[]> => {
+    const waitedFor = async (edit: (file: string) => void, rest = ""): Promise<number[]> => {
       const dir = folder();
-      writeFileSync(join(dir, "a.yaml"), "first rule\nsecond rule\n");
+      writeFileSync(join(dir, "a.yaml"), `first rule\nsecond rule\n${rest}`);
       const { wait, waited } = stepping([]);
       const { rules } = watched(dir, { wait });
       edit(join(dir, "a.yaml"));
@@ -199,6 +202,10 @@ describe("what is not a whole edit", () => {
       return waited;
     };
     expect(await waitedFor((file) => writeFileSync(file, "another rule\nsecond rule\n"))).toEqual([200]);
+    const rest = "a rule that is as it was\n".repeat(4);
+    const edited = `another rule\nsecond rule\n${rest}`;
+    expect(await waitedFor((file) => writeFileSync(file, edited), rest)).toEqual([40]);
+    expect(await waitedFor((file) => writeFileSync(file, edited.slice(0, -rest.length)), rest)).toEqual([200]);
     const suspicious = [
       (file: string) => writeFileSync(file, "first rule\n"),
       (file: string) => writeFileSync(file, "another rule"),

@@ -44,8 +44,10 @@ export interface WatchOptions<T> {
 
 // Together less than a second from the last write to the effect, also where the system reports no changes.
 const POLL_MS = 400;
-const SETTLE_MS = 200;
 const SETTLE_SUSPICIOUS_MS = 500;
+const SETTLE_MS = 200;
+/** Shorter than the time between the edits of a script in a hurry, or its edits would never be read. */
+const SETTLE_WHOLE_MS = 40;
 /** Between two looks, however many changes are reported. */
 const GAP_MS = 50;
 /** Some file systems tell times to the second: every so many looks the text itself is compared. */
@@ -142,7 +144,7 @@ class RulesWatch<T> implements LiveRules<T> {
     let seen = read(dir);
     while (!this.#isClosed) {
       if (!isAsked && fingerprint(seen) === this.#judged) return undefined;
-      await wait(isSuspicious(seen, this.#sources) ? SETTLE_SUSPICIOUS_MS : SETTLE_MS);
+      await wait(settleMs(seen, this.#sources));
       const again = read(dir);
       if (fingerprint(again) === fingerprint(seen)) return again;
       seen = again;
@@ -203,11 +205,22 @@ function fingerprint({ sources, errors }: Reading): string {
   return JSON.stringify([sources, errors]);
 }
 
-/** Looks like the middle of a save: a file is gone, empty, cut at the end, or the beginning of what it was. */
-function isSuspicious({ sources, errors }: Reading, before: readonly Source[]): boolean {
-  if (errors.length > 0 || before.some(({ file }) => !sources.some((source) => source.file === file))) return true;
-  return sources.some(({ file, text }) => {
-    const old = before.find((source) => source.file === file)?.text;
-    return text !== old && (!text.endsWith("\n") || old?.startsWith(text) === true);
-  });
+/** How long a folder must stay as it is to be believed, by how much it looks like the middle of a save. */
+function settleMs({ sources, errors }: Reading, before: readonly Source[]): number {
+  if (errors.length > 0 || before.some(({ file }) => !sources.some((source) => source.file === file)))
+    return SETTLE_SUSPICIOUS_MS;
+  const waits = sources.map(({ file, text }) => fileSettleMs(text, before.find((source) => source.file === file)?.text));
+  return Math.max(SETTLE_WHOLE_MS, ...waits);
+}
+
+/** Longer than any line that is repeated in a file: an end of this length is the end. */
+const END_CHARS = 80;
+
+function fileSettleMs(text: string, old: string | undefined): number {
+  if (text === old) return SETTLE_WHOLE_MS;
+  // Empty, cut within a line, or the beginning of what it was.
+  if (!text.endsWith("\n") || old?.startsWith(text) === true) return SETTLE_SUSPICIOUS_MS;
+  // Changed somewhere in the middle and written to its end, as most edits are.
+  const isWhole = old !== undefined && old.length >= END_CHARS && text.endsWith(old.slice(-END_CHARS));
+  return isWhole ? SETTLE_WHOLE_MS : SETTLE_MS;
 }
