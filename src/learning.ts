@@ -9,6 +9,7 @@ import type { FleetView } from "./routing/fleet-view.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { createCalibration, type EstimatedCall } from "./tokens/calibration.ts";
 import { mediaFormulaOf } from "./tokens/media.ts";
+import { textMeter } from "./tokens/text.ts";
 import { estimateTokens, mediaTokens, type TokenEstimate } from "./tokens.ts";
 
 /** How to weigh pictures for a target. */
@@ -59,6 +60,7 @@ class Lessons implements Learning {
   readonly #calibration = createCalibration();
   // By the array of messages, which survives what rules do to a request's parameters.
   readonly #estimates = new WeakMap<ChatMessage[], TokenEstimate>();
+  readonly #measure = textMeter();
   #nextPart = 0;
 
   constructor(options: LearningOptions) {
@@ -137,7 +139,7 @@ class Lessons implements Learning {
   #estimateOf(request: ChatRequest): TokenEstimate {
     const known = this.#estimates.get(request.body.messages);
     if (known !== undefined) return known;
-    const made = estimateTokens(request.body);
+    const made = estimateTokens(request.body, this.#measure);
     this.#estimates.set(request.body.messages, made);
     return made;
   }

@@ -25,9 +25,9 @@ const TOOL_TOKENS = 8;
 const JSON_KEY_MILLI_TOKENS = 1_500;
 const JSON_VALUE_MILLI_TOKENS = 700;
 
-/** Total: a body of any shape has an estimate. More text is never fewer tokens. */
-export function estimateTokens(body: ChatBody): TokenEstimate {
-  const tally: Tally = { milliTokens: 1_000 * ANSWER_TOKENS, images: [], attachments: [], measure: textMeter() };
+/** Total: a body of any shape has an estimate. More text is never fewer tokens. Whoever estimates often keeps a meter. */
+export function estimateTokens(body: ChatBody, measure = textMeter()): TokenEstimate {
+  const tally: Tally = { milliTokens: 1_000 * ANSWER_TOKENS, images: [], attachments: [], measure };
   const messages = objectsIn(body.messages);
   for (const message of messages) addMessage(tally, message);
   const tools = [...objectsIn(body.tools), ...objectsIn(body.functions)];

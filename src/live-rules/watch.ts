@@ -209,7 +209,9 @@ function fingerprint({ sources, errors }: Reading): string {
 function settleMs({ sources, errors }: Reading, before: readonly Source[]): number {
   if (errors.length > 0 || before.some(({ file }) => !sources.some((source) => source.file === file)))
     return SETTLE_SUSPICIOUS_MS;
-  const waits = sources.map(({ file, text }) => fileSettleMs(text, before.find((source) => source.file === file)?.text));
+  const waits = sources.map(({ file, text }) =>
+    fileSettleMs(text, before.find((source) => source.file === file)?.text),
+  );
   return Math.max(SETTLE_WHOLE_MS, ...waits);
 }
 
