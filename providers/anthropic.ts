@@ -12,5 +12,7 @@ export const anthropic: Provider = {
   keyEnv: ["ANTHROPIC_API_KEY"],
   enabledBy: "key",
   dialect: anthropicMessages,
+  // docs.anthropic.com/en/api/rate-limits: reads from the cache are free, `max_tokens` does not factor in.
+  accounting: { cachedInput: "free", output: "actual" },
   authorize: keyHeader("x-api-key"),
 };

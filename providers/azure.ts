@@ -27,5 +27,7 @@ export const azure: Provider = {
       return `${deployment}/chat/completions?api-version=${API_VERSION}`;
     },
   }),
+  // learn.microsoft.com/azure/ai-foundry/openai/how-to/quota: `max_tokens` counts when a call is admitted.
+  accounting: { cachedInput: "counted", output: "reserved" },
   authorize: keyHeader("api-key"),
 };

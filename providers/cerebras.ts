@@ -23,6 +23,8 @@ export const cerebras: Provider = {
     ],
     answers: "normalise",
   }),
+  // inference-docs.cerebras.ai/support/rate-limits: `max_completion_tokens` counts when a call is admitted.
+  accounting: { cachedInput: "counted", output: "reserved" },
   authorize: bearer,
   // Its edge turns away calls without a user agent.
   headers: { "user-agent": "signalbox" },

@@ -12,5 +12,8 @@ export const google: Provider = {
   enabledBy: "key",
   dialect: googleGenerate,
   // Never as `?key=`: a URL ends up in logs.
+  // ai.google.dev/gemini-api/docs/rate-limits: TPM is of input; days begin at midnight Pacific.
+  accounting: { cachedInput: "counted", output: "none" },
+  quotaZone: "America/Los_Angeles",
   authorize: keyHeader("x-goog-api-key"),
 };

@@ -29,5 +29,7 @@ export const groq: Provider = {
     answers: "normalise",
     limits: { per: { requests: "day", tokens: "minute" } },
   }),
+  // console.groq.com/docs/rate-limits: cached tokens do not count.
+  accounting: { cachedInput: "free", output: "actual" },
   authorize: bearer,
 };

@@ -30,5 +30,7 @@ export const openai: Provider = {
   keyEnv: ["OPENAI_API_KEY"],
   enabledBy: "key",
   dialect: openaiChat(openaiModels),
+  // The bound counts when a call is admitted: platform.openai.com/docs/guides/rate-limits.
+  accounting: { cachedInput: "counted", output: "reserved" },
   authorize: bearer,
 };

@@ -11,6 +11,7 @@ import {
 } from "./chat.ts";
 import type { Call, Download, EnabledProvider, Encoded, Target } from "./dialect.ts";
 import { parseJson } from "./json.ts";
+import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
 import { costNanoUsd } from "./pricing.ts";
 import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
@@ -52,6 +53,8 @@ export interface AttemptInput {
   repairs: readonly string[];
   continuation: JsonObject | undefined;
   catalogVersion: string;
+  /** The place at the target; ends with the attempt. */
+  lease: Lease;
   signal: AbortSignal;
   clocks: Clocks;
   /** Called once, after the attempt's row is settled and before the last bytes are handed out; not when the answer goes on
@@ -153,6 +156,7 @@ async function exchange(
     return row.fail(sent.error, call);
   }
   row.httpStatus = sent.status;
+  input.lease.heard(sent.headers);
   row.upstreamRequestId = idOf(sent);
   if (sent.status < 200 || sent.status > 299) return row.fail(await readError(deps, target, sent), call);
   if (request.stream) return openStream(row, call, encoded, sent, input);
@@ -309,10 +313,15 @@ class AttemptRow {
   observe(events: ChatEvent[]): void {
     for (const event of events) {
       if (event.type === "remember") this.#deps.memory.remember(this.#input.caller, event.key, event.value);
-      else if (event.type === "usage") this.#usage = mergeUsage(this.#usage, event.usage);
+      else if (event.type === "usage") this.#count(event.usage);
       else if (event.type === "finish") this.#finishReason ??= event.nativeReason;
       else if (isContent(event)) this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;
     }
+  }
+
+  #count(usage: Usage): void {
+    this.#usage = mergeUsage(this.#usage, usage);
+    if (this.#usage !== undefined) this.#input.lease.counted(this.#usage);
   }
 
   bill(): Bill {
@@ -331,6 +340,7 @@ class AttemptRow {
     this.isSettled = true;
     const { requestId, number: attempt } = this.#input;
     const endedAtMs = this.#deps.nowMs();
+    this.#input.lease.end({ usage: this.#usage, error, wasDone: !this.#wasFree() });
     this.#deps.observe({
       input: this.#input,
       usage: this.#usage,
@@ -352,10 +362,13 @@ class AttemptRow {
     });
   }
 
+  #wasFree(): boolean {
+    return !this.wasSent || (this.httpStatus !== undefined && this.httpStatus >= 400);
+  }
+
   /** A call that was refused, or never reached the provider, was not billed: that is known. All else needs usage. */
   #price(): Pick<AttemptSettled, "usage" | "costNanoUsd" | "priceStatus"> {
-    const wasRefused = this.httpStatus !== undefined && this.httpStatus >= 400;
-    if (wasRefused || !this.wasSent) return { usage: undefined, costNanoUsd: 0, priceStatus: "unmetered" };
+    if (this.#wasFree()) return { usage: undefined, costNanoUsd: 0, priceStatus: "unmetered" };
     const { usage, costNanoUsd: cost } = this.bill();
     return { usage, costNanoUsd: cost, priceStatus: cost === undefined ? "unknown" : "exact" };
   }

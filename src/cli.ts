@@ -1,6 +1,7 @@
-// The command line: `signalbox serve | simulate | usage | models | catalog | rules | explain`.
+// The command line: `signalbox serve | simulate | usage | models | limits | catalog | rules | explain`.
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
+import { limits } from "./cli/limits.ts";
 import { catalog, models } from "./cli/models.ts";
 import { rules } from "./cli/rules.ts";
 import { usage } from "./cli/usage.ts";
@@ -17,6 +18,7 @@ Commands:
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
   usage      What was used and what it cost, from the ledger.
   models     The models callers can ask for.
+  limits     What is known of the providers' limits, who waits, and which breakers are open.
   catalog    What another price list would change.
   rules      Check routing rules, and show what an edit of them changes.
   explain    Where a request would go and why; nothing is sent.
@@ -62,6 +64,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string> | string | Pr
   simulate,
   usage: (args) => usage(args, process.env, Date.now()),
   models: (args) => models(args, process.env),
+  limits: (args) => limits(args, process.env),
   catalog,
   rules: (args) => rules(args, process.env, Date.now()),
   explain: (args) => explain(args, process.env, Date.now()),

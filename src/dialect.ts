@@ -243,6 +243,18 @@ export interface Provider {
   catalog?: string;
   /** `openai` for the simulated OpenAI: names under `openai/` go here while `openai` itself is not enabled. */
   standsInFor?: string;
+  /** Absent: everything counts, output as it was written. */
+  accounting?: Accounting;
+  /** Zone in which its days of quotas begin; absent: UTC. */
+  quotaZone?: string;
+}
+
+/** What a call counts against the provider's token limits. */
+export interface Accounting {
+  /** Tokens read from the prompt cache. */
+  cachedInput: "free" | "counted";
+  /** `reserved`: the request's `max_tokens` counts when it is admitted, whatever is written then. */
+  output: "actual" | "reserved" | "none";
 }
 
 /** A provider with everything the operator must supply: ready to be called. */

@@ -1,21 +1,30 @@
 // The loop: tries the candidates of a plan one after the other until one answers. Nobody else retries or falls back.
-import { type AttemptDeps, type AttemptResult, type Batches, type Bill, callOnce } from "./attempt.ts";
+import {
+  type AttemptDeps,
+  type AttemptInput,
+  type AttemptResult,
+  type Batches,
+  type Bill,
+  callOnce,
+} from "./attempt.ts";
 import type { ChatEvent, ChatRequest, ErrorKind, JsonObject, ProviderError } from "./chat.ts";
 import { continueBuffered, continueStream } from "./continuation.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
+import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
 import { backoffMs, toCallerError, verdict } from "./retry.ts";
+import type { RetryBudget } from "./retry-budget.ts";
 import { explain, traceText } from "./routing/explain.ts";
-import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
+import { keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 import type { Clocks } from "./upstream.ts";
 
-export interface GatewayDeps extends AttemptDeps {
+export interface GatewayDeps extends AttemptDeps, TurnDeps {
   snapshot(): Snapshot;
-  fleet: FleetView;
+  retryBudget: RetryBudget;
   /** Estimates the prompt's tokens, calibrated for a target ("provider/model") when one is given. */
   inputTokens(request: ChatRequest, caller: string): (target?: string) => number;
   memory: Memory;
@@ -35,6 +44,8 @@ export interface GatewayInput {
   affinityId: string | undefined;
   request: ChatRequest;
   caller: Caller;
+  /** How long the caller waits, when it says so. */
+  timeoutMs: number | undefined;
   /** Aborted when the caller leaves. */
   signal: AbortSignal;
 }
@@ -95,7 +106,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
 async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   const snapshot = deps.snapshot();
-  const planned = plan(snapshot, askedOf(deps, input), deps.fleet, deps.draw);
+  const asked = askedOf(deps, input);
+  const planned = plan(snapshot, asked, deps.fleet, deps.draw);
   const story: Story = { trace: planned.trace, calls: [] };
   const { decision } = planned;
   const row: RequestRow = { deps, input, snapshotId: snapshot.id, decision, story };
@@ -112,7 +124,10 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
     };
   }
   try {
-    return await tryCandidates(row, planned, snapshot.catalogVersion);
+    const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
+    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
+    const { catalogVersion } = snapshot;
+    return await tryCandidates({ row, seeking, planned, catalogVersion, deadlineMs, calls: 0 });
   } catch (error) {
     if (!(error instanceof LedgerUnavailable)) throw error;
     const message = "The router cannot record calls at the moment, so it makes none.";
@@ -136,13 +151,15 @@ interface RequestRow {
 }
 
 interface Failure {
-  target: Target;
+  /** `undefined`: no place was found at any. */
+  target: Target | undefined;
   error: ProviderError;
 }
 
 /** The state of one request on its way through the candidates. */
 interface Run {
   row: RequestRow;
+  seeking: Seeking;
   planned: Plan;
   catalogVersion: string;
   deadlineMs: number;
@@ -150,44 +167,57 @@ interface Run {
   calls: number;
 }
 
-async function tryCandidates(row: RequestRow, planned: Plan, catalogVersion: string): Promise<Outcome> {
+/** Refusals for being one too many cost nothing: they may be one more than other attempts. */
+const REFUSED_ATTEMPTS_MORE = 1;
+
+async function tryCandidates(run: Run): Promise<Outcome> {
+  const { row, planned } = run;
   const { deps, input } = row;
-  const run: Run = { row, planned, catalogVersion, deadlineMs: deps.nowMs() + planned.totalMs, calls: 0 };
   const failures: Failure[] = [];
+  const tries = new Map<number, number>();
+  let eligible = [...planned.candidates.keys()];
   let attempts = 0;
-  let onTarget = 0;
-  for (let at = 0; ; ) {
+  deps.retryBudget.onRequest();
+  for (;;) {
+    const found = await seekPlace(deps, run.seeking, eligible);
+    if (found.kind === "none") return failed(row, run.calls, [...failures, { target: undefined, error: found.error }]);
+    const { at, lease } = found;
     const { target } = planned.candidates[at] as PlannedTarget;
-    const result = await callAndRepair(run, at);
-    if (result.kind !== "refused") {
-      attempts += 1;
-      onTarget += 1;
-    }
+    const result = await callAndRepair(run, at, lease);
     if (result.kind === "buffered" || result.kind === "stream") return answered(row, target, run.calls, result);
-    failures.push({ target, error: result.error });
-    const nextAt = nextCandidate(planned, at, result.error);
+    const { error } = result;
+    failures.push({ target, error });
+    if (result.kind !== "refused") attempts += 1;
+    const onTarget = (tries.get(at) ?? 0) + (result.kind === "refused" ? 0 : 1);
+    tries.set(at, onTarget);
+    const others = othersFor(planned, eligible, at, error);
     const msLeft = run.deadlineMs - deps.nowMs();
-    const isSpent = attempts >= planned.maxAttempts || msLeft <= 0 || input.signal.aborted;
-    const next = isSpent ? "stop" : verdict(result.error, { onTarget, hasNext: nextAt !== undefined, msLeft });
+    const attemptsMax = planned.maxAttempts + (isOnlyRefused(failures) ? REFUSED_ATTEMPTS_MORE : 0);
+    const isSpent = attempts >= attemptsMax || msLeft <= 0 || input.signal.aborted;
+    const next = isSpent ? "stop" : verdict(error, { onTarget, hasNext: others.length > 0, msLeft });
     if (next === "stop") return failed(row, run.calls, failures);
-    if (next === "next") {
-      at = nextAt as number;
-      onTarget = 0;
-    } else {
-      await deps.sleep(Math.min(backoffMs(onTarget, result.error, deps.draw()), msLeft), input.signal);
-    }
+    if (result.kind !== "refused" && !deps.retryBudget.spend(error, false)) return failed(row, run.calls, failures);
+    // A target that has no room now may have some before the others do.
+    eligible = next === "again" || error.kind === "rate_limited" ? [...others, at] : others;
+    if (next === "again" && error.kind !== "rate_limited")
+      await deps.sleep(Math.min(backoffMs(onTarget, error, deps.draw()), msLeft), input.signal);
   }
+}
+
+function isOnlyRefused(failures: readonly Failure[]): boolean {
+  return failures.every(({ error }) => error.kind === "rate_limited");
 }
 
 const REPAIRS_MAX = 2;
 
 /** One try of one target: when the provider names what it does not accept, the call is repaired and made again. */
-async function callAndRepair(run: Run, at: number): Promise<AttemptResult> {
+async function callAndRepair(run: Run, at: number, lease: Lease): Promise<AttemptResult> {
   const { deps, input } = run.row;
   const { target } = run.planned.candidates[at] as PlannedTarget;
   let repairs = deps.memory.repairsOf(targetName(target));
   for (let repaired = 0; ; repaired += 1) {
-    const result = await callAndContinue(run, at, repairs);
+    const place = repaired === 0 ? lease : keepPlace(deps, run.seeking, at);
+    const result = await callAndContinue(run, at, place, repairs);
     if (result.kind !== "failed" || repaired === REPAIRS_MAX || input.signal.aborted) return result;
     const repair = target.provider.dialect.repair?.(result.error, result.call);
     if (repair === undefined) return result;
@@ -196,9 +226,11 @@ async function callAndRepair(run: Run, at: number): Promise<AttemptResult> {
   }
 }
 
-async function callAndContinue(run: Run, at: number, repairs: readonly string[]): Promise<AttemptResult> {
-  const again = (state: JsonObject) => callTarget(run, at, repairs, state);
-  const first = await callTarget(run, at, repairs, undefined);
+async function callAndContinue(run: Run, at: number, lease: Lease, repairs: readonly string[]): Promise<AttemptResult> {
+  const again = (state: JsonObject) => {
+    return callTarget(run, at, { lease: keepPlace(run.row.deps, run.seeking, at), repairs, continuation: state });
+  };
+  const first = await callTarget(run, at, { lease, repairs, continuation: undefined });
   if (first.kind === "buffered") return continueBuffered(first, again);
   if (first.kind !== "stream") return first;
   return continueStream(first, again, (error) => {
@@ -209,8 +241,7 @@ async function callAndContinue(run: Run, at: number, repairs: readonly string[])
 async function callTarget(
   run: Run,
   at: number,
-  repairs: readonly string[],
-  continuation: JsonObject | undefined,
+  how: Pick<AttemptInput, "lease" | "repairs" | "continuation">,
 ): Promise<AttemptResult> {
   const { deps, input } = run.row;
   const { planned } = run;
@@ -226,14 +257,17 @@ async function callTarget(
     target,
     ruleName: planned.ruleName,
     affinity: { id: input.affinityId, ttlMs: planned.affinityTtlMs },
-    repairs,
-    continuation,
+    ...how,
     catalogVersion: run.catalogVersion,
     signal: input.signal,
     clocks: clocksFor(run.planned, at, input.request.stream, msLeft),
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
+  }).catch((bug: unknown) => {
+    how.lease.cancel();
+    throw bug;
   });
-  if (result.kind !== "refused") {
+  if (result.kind === "refused") how.lease.cancel();
+  else {
     run.calls = number;
     const error = result.kind === "failed" ? result.error : undefined;
     run.row.story.calls.push({ target, status: error === undefined ? 200 : (error.status ?? 0), error: error?.kind });
@@ -255,11 +289,11 @@ function clocksFor(planned: Plan, at: number, stream: boolean, msLeft: number): 
 }
 
 /** A request that was too long for this window only goes on to a window known to be larger. */
-function nextCandidate(planned: Plan, at: number, error: ProviderError): number | undefined {
-  const later = planned.candidates.keys().filter((index) => index > at);
-  if (error.kind !== "context_length") return later.next().value;
-  const windowTokens = planned.candidates[at]?.target.entry?.contextTokens ?? Number.POSITIVE_INFINITY;
-  return later.find((index) => (planned.candidates[index]?.target.entry?.contextTokens ?? 0) > windowTokens);
+function othersFor({ candidates }: Plan, eligible: readonly number[], at: number, error: ProviderError): number[] {
+  const others = eligible.filter((index) => index !== at);
+  if (error.kind !== "context_length") return others;
+  const windowTokens = candidates[at]?.target.entry?.contextTokens ?? Number.POSITIVE_INFINITY;
+  return others.filter((index) => (candidates[index]?.target.entry?.contextTokens ?? 0) > windowTokens);
 }
 
 type Answered = Extract<AttemptResult, { kind: "buffered" | "stream" }>;
@@ -288,12 +322,13 @@ function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome
 
 /** OpenRouter's names: what the provider said, and what the attempts before it ended with. */
 function metadataOf(last: Failure, failures: Failure[]): JsonObject {
-  const metadata: JsonObject = { error_type: last.error.kind, provider: last.target.provider.id };
+  const metadata: JsonObject = { error_type: last.error.kind };
+  if (last.target !== undefined) metadata.provider = last.target.provider.id;
   if (last.error.status !== undefined) metadata.provider_status = last.error.status;
   if (last.error.providerCode !== undefined) metadata.provider_code = last.error.providerCode;
   const previous = failures.slice(0, -1).map(({ target, error }) => ({
-    provider: target.provider.id,
-    target: targetName(target),
+    provider: target?.provider.id ?? null,
+    target: target === undefined ? null : targetName(target),
     code: error.kind,
     status: error.status ?? null,
   }));

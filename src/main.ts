@@ -10,12 +10,16 @@ import type { Config } from "./config.ts";
 import { createDownloader } from "./download.ts";
 import { showFileErrors } from "./excerpt.ts";
 import { createGateway, type Gateway } from "./gateway.ts";
+import { createHealth, type Health as TargetHealth } from "./health.ts";
 import { createApp, type Health } from "./http/app.ts";
 import { IdSource } from "./ids.ts";
 import { createLearning, kindOf, type Learning } from "./learning.ts";
+import { createLimits, type Limits } from "./limits.ts";
 import type { LiveRules, RulesStatus } from "./live-rules/watch.ts";
 import { followRules, type RulesWorld } from "./live-rules.ts";
 import { createMemory } from "./memory.ts";
+import { createRetryBudget } from "./retry-budget.ts";
+import { globMatcher } from "./routing/glob.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import {
   readSettings,
@@ -62,7 +66,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const upstream = createUpstream();
   const ids = new IdSource();
   const state = { isDraining: false };
-  const gateway = startGateway({ upstream, ledger, rules, learning, ids });
+  const traffic = startTraffic(config, ledger, options.log);
+  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic });
   const app = createApp({
     gateway,
     inbound: openaiChatInbound,
@@ -71,7 +76,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     maxBodyBytes: config.maxBodyBytes,
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, rules, ledger, learning),
+    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic }),
     log: options.log,
   });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
@@ -83,7 +88,10 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     Object.assign(world, worldWith(fresh, simulator));
     void rules.reload();
   });
-  const saving = setInterval(() => learning.saveNext(), SAVE_PART_MS);
+  const saving = setInterval(() => {
+    learning.saveNext();
+    traffic.save();
+  }, SAVE_PART_MS);
   const close = async () => {
     state.isDraining = true;
     rules.close();
@@ -91,6 +99,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     await drain(server);
     clearInterval(saving);
     learning.saveAll();
+    traffic.save();
+    traffic.limits.close();
     await upstream.close();
     await ledger.close();
     await simulator?.close();
@@ -113,9 +123,10 @@ interface Parts {
   rules: LiveRules<Snapshot>;
   learning: Learning;
   ids: IdSource;
+  traffic: Traffic;
 }
 
-function startGateway({ upstream, ledger, rules, learning, ids }: Parts): Gateway {
+function startGateway({ upstream, ledger, rules, learning, ids, traffic }: Parts): Gateway {
   return createGateway({
     upstream,
     ledger,
@@ -124,12 +135,44 @@ function startGateway({ upstream, ledger, rules, learning, ids }: Parts): Gatewa
     newId: (prefix) => ids.randomId(prefix),
     memory: createMemory(Date.now),
     fleet: learning.fleet,
+    limits: traffic.limits,
+    health: traffic.health,
+    retryBudget: createRetryBudget({ nowMs: Date.now }),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
     observe: (settled) => learning.observe(settled),
     download: createDownloader(),
     draw: Math.random,
     sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
   });
+}
+
+/** What keeps calls away from limits and outages, and what of it outlives the process. */
+interface Traffic {
+  limits: Limits;
+  health: TargetHealth;
+  save(): void;
+}
+
+function startTraffic(config: Config, ledger: Ledger, log: (message: string) => void): Traffic {
+  const limits = createLimits({
+    nowMs: Date.now,
+    schedule: (ms, callback) => {
+      const timer = setTimeout(callback, ms);
+      return () => clearTimeout(timer);
+    },
+    draw: Math.random,
+    pools: config.pools.map((pool) => ({ ...pool, matches: globMatcher(pool.targets) })),
+  });
+  const health = createHealth({ nowMs: Date.now, draw: Math.random });
+  limits.restore(ledger.loadStatistics("limits"));
+  const saved = ledger.loadStatistics("health");
+  const problem = saved === undefined ? undefined : health.restore(saved);
+  if (problem !== undefined) log(`What was saved about breakers is not used: ${problem}`);
+  const save = () => {
+    ledger.saveStatistics("limits", limits.export());
+    ledger.saveStatistics("health", health.export());
+  };
+  return { limits, health, save };
 }
 
 /** A part of what was learnt is saved this often; there are four. */
@@ -181,7 +224,10 @@ function refreshCatalog(
   });
 }
 
-function healthOf(isDraining: boolean, rules: LiveRules<Snapshot>, ledger: Ledger, learning: Learning): Health {
+function healthOf(
+  isDraining: boolean,
+  { rules, ledger, learning, traffic }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic">,
+): Health {
   const status = ledger.status();
   const tokenError = learning.tokenError();
   const snapshot = rules.current();
@@ -197,6 +243,8 @@ function healthOf(isDraining: boolean, rules: LiveRules<Snapshot>, ledger: Ledge
       token_estimate_error: tokenError === undefined ? null : Number(tokenError.toFixed(4)),
       rules: rulesHealth(snapshot, rules.status()),
       ledger: status,
+      limits: traffic.limits.status(),
+      breakers: traffic.health.status(),
     },
   };
 }

@@ -3,8 +3,8 @@ import type { ErrorKind, ProviderError } from "./chat.ts";
 import type { CallerError } from "./dialect.ts";
 
 export interface Policy {
-  /** Another try on the same target. */
-  again: "never" | "once_if_alone" | "if_retry_after_fits";
+  /** Another try on the same target. `in_turn`: when its limits have room again, as often as attempts allow. */
+  again: "never" | "once_if_alone" | "in_turn";
   /** Another candidate. */
   next: "yes" | "no" | "larger_window";
   hurtsHealth: boolean;
@@ -23,7 +23,7 @@ const REQUEST = { again: "never", hurtsHealth: false, type: "invalid_request_err
 
 export const POLICIES: Readonly<Record<ErrorKind, Policy>> = {
   rate_limited: {
-    again: "if_retry_after_fits",
+    again: "in_turn",
     next: "yes",
     hurtsHealth: false,
     status: 429,
@@ -91,8 +91,8 @@ export interface Tries {
 export function verdict(error: ProviderError, tries: Tries): "again" | "next" | "stop" {
   const policy = POLICIES[error.kind];
   if (policy.next !== "no" && tries.hasNext) return "next";
-  if (tries.onTarget > 1 || policy.again === "never") return "stop";
-  const waitMs = error.retryAfterMs ?? (policy.again === "once_if_alone" ? 0 : Number.POSITIVE_INFINITY);
+  if (policy.again === "never" || (tries.onTarget > 1 && policy.again === "once_if_alone")) return "stop";
+  const waitMs = error.retryAfterMs ?? 0;
   return waitMs < Math.min(tries.msLeft, LONGEST_WAIT_MS) ? "again" : "stop";
 }
 

@@ -56,6 +56,8 @@ describe("without a word from the operator", () => {
       maxBodyBytes: 32 * 1024 * 1024,
       dataDir: "./data",
       rulesDir: undefined,
+      catalogUpdate: undefined,
+      pools: [],
       apiKey: undefined,
       simulated: true,
     });
@@ -69,6 +71,25 @@ describe("without a word from the operator", () => {
   test("comments alone are an empty file", () => {
     expect(config({ yaml: "# nothing yet\n" }).port).toBe(8787);
   });
+});
+
+test("a pool's limits are per minute, or per day", () => {
+  const yaml =
+    "pools: { a: { targets: ['openai/gpt-*'], rpm: 50, itpm: 30k, otpm: 8k, rpd: 1k, tpd: 1M, concurrency: 2, burst: 5s } }";
+  expect(config({ yaml }).pools).toEqual([
+    {
+      name: "a",
+      targets: ["openai/gpt-*"],
+      requests: 50,
+      tokens: undefined,
+      inputTokens: 30_000,
+      outputTokens: 8_000,
+      requestsPerDay: 1_000,
+      tokensPerDay: 1_000_000,
+      concurrency: 2,
+      burstMs: 5_000,
+    },
+  ]);
 });
 
 describe("the command line wins over the environment, the environment over the file", () => {
@@ -137,7 +158,7 @@ describe("a mistake in the file is shown with its place and what would be accept
       "dat: x\nserver: { port: 99999 }\n",
       [
         "signalbox.yaml:2:17  server.port: Too big: expected number to be <=65535; found 99999.",
-        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, catalog, providers.',
+        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, catalog, providers, pools.',
       ],
     ],
     ["a wrong type", "data: [a]\n", ['signalbox.yaml:1:7  data: expected text; found ["a"].']],
@@ -145,6 +166,25 @@ describe("a mistake in the file is shown with its place and what would be accept
       "a port that is no number",
       "server: { port: no }\n",
       ['signalbox.yaml:1:17  server.port: expected number; found "no".'],
+    ],
+    [
+      "a pool of a provider that does not exist",
+      "pools: { claude: { targets: [antropic/claude-*], rpm: 50 } }\n",
+      [
+        'signalbox.yaml:1:30  pools.claude.targets[0]: there is no provider "antropic". Did you mean anthropic? Expected a pattern on provider/model such as openai/gpt-*.',
+      ],
+    ],
+    [
+      "a pool without a limit",
+      "pools: { all: { targets: [openai/*], burst: 5s } }\n",
+      [
+        'signalbox.yaml:1:15  pools.all: a pool needs a limit: rpm, tpm, itpm, otpm, rpd, tpd or concurrency; found {"targets":["openai/*"],"burst":"5s"}.',
+      ],
+    ],
+    [
+      "a limit of nothing",
+      "pools: { all: { targets: [openai/*], rpm: 0 } }\n",
+      ["signalbox.yaml:1:43  pools.all.rpm: expected more than 0; found 0."],
     ],
     ["a section without content", "providers:\n", ["signalbox.yaml:1:11  providers: expected a mapping; found null."]],
     ["text instead of a file", "hello\n", ['signalbox.yaml:1:1  expected a mapping; found "hello".']],

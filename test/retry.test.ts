@@ -27,7 +27,7 @@ const theirs = { hurts: false, type: "invalid_request_error" } as const;
 
 const TABLE: Record<ErrorKind, Row> = {
   rate_limited: {
-    ...{ withNext: "next", alone: "stop", aloneSoon: "again", aloneLate: "stop" },
+    ...{ withNext: "next", alone: "again", aloneSoon: "again", aloneLate: "stop" },
     ...{ hurts: false, status: 429, type: "rate_limit_error", code: "rate_limit_exceeded" },
   },
   overloaded: { ...once, ...ours, status: 503, code: "overloaded" },
@@ -74,9 +74,10 @@ describe.each(kinds)("%s", (kind) => {
     expect(verdict(late, tries)).toBe(row.aloneLate);
   });
 
-  test("alone, the second failure on the same target ends it", () => {
+  test("alone, the second failure on the same target ends it, unless it only was one call too many", () => {
     for (const error of [failed(kind), soon, late]) {
-      expect(verdict(error, { onTarget: 2, hasNext: false, msLeft: FAR })).toBe("stop");
+      const isInTurn = kind === "rate_limited" && error !== late;
+      expect(verdict(error, { onTarget: 2, hasNext: false, msLeft: FAR })).toBe(isInTurn ? "again" : "stop");
     }
   });
 

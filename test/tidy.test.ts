@@ -51,6 +51,8 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "upstream", files: /^src\/upstream\.ts$/, mayImport: ["vocabulary"] },
   { name: "rows", files: /^src\/store\/rows\.ts$/, mayImport: ["vocabulary"] },
   { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "rows", "root"] },
+  { name: "limits", files: /^src\/limits(\.ts|\/)/, mayImport: ["vocabulary"] },
+  { name: "health", files: /^src\/(health(\.ts|\/)|retry-budget\.ts$)/, mayImport: ["vocabulary", "pure"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
   { name: "learning", files: /^src\/learning\.ts$/, mayImport: ["vocabulary", "pure", "fleet", "routing", "loop"] },
   { name: "memory", files: /^src\/memory\.ts$/, mayImport: ["vocabulary", "pure"] },
@@ -59,8 +61,8 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // The loop is handed its effects: of them it may import types only (checked below).
   {
     name: "loop",
-    files: /^src\/(answer-reader|attempt|continuation|gateway)\.ts$/,
-    mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory"],
+    files: /^src\/(answer-reader|attempt|continuation|gateway|lease|turns)\.ts$/,
+    mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
   { name: "main", files: /^src\/(main|settings|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
@@ -103,7 +105,8 @@ describe("imports point down", () => {
     for (const file of sources.filter(({ path }) => groupOf(path).name === "loop")) {
       for (const { specifier, isTypeOnly } of importsOf(file)) {
         const target = resolveImport(file.path, specifier);
-        const isEffect = target !== undefined && ["upstream", "store", "memory"].includes(groupOf(target).name);
+        const isEffect =
+          target !== undefined && ["upstream", "store", "memory", "limits", "health"].includes(groupOf(target).name);
         if (isEffect) expect(isTypeOnly, `${file.path} must import ${specifier} as a type`).toBe(true);
       }
     }

@@ -62,8 +62,15 @@ async function readRequest(context: AppContext, options: ChatRouteOptions): Prom
     affinityId: affinityId({ request, key: caller.key, header }),
     request,
     caller,
+    timeoutMs: timeoutOf(header),
     signal: leaveSignal(context.env.outgoing),
   };
+}
+
+/** How long the caller will wait: our header in ms, or the one that OpenAI's and Anthropic's SDKs send, in seconds. */
+function timeoutOf(header: (name: string) => string | undefined): number | undefined {
+  const ms = Number(header("x-request-timeout-ms") ?? 1_000 * Number(header("x-stainless-timeout") ?? Number.NaN));
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
 async function readJson(

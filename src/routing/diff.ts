@@ -17,6 +17,8 @@ export interface Route {
   shares: Record<string, number> | null;
   attempts: number | null;
   timeouts_ms: (number | null)[];
+  /** Priority and longest wait. */
+  queue: string | null;
   set: unknown[];
   refused: string | null;
 }
@@ -149,7 +151,17 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
   const rule = planned.trace.rule ?? null;
   if (planned.kind === "denied") {
     const refused = `${planned.error.status} ${planned.error.message}`;
-    return { rule, pick: null, targets: [], shares: null, attempts: null, timeouts_ms: [], set: [], refused };
+    return {
+      rule,
+      pick: null,
+      targets: [],
+      shares: null,
+      attempts: null,
+      timeouts_ms: [],
+      queue: null,
+      set: [],
+      refused,
+    };
   }
   const { pick } = planned.trace;
   const isDrawn = planned.candidates.length > 1 && (pick === "balanced" || pick === "weighted");
@@ -163,6 +175,7 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
     shares,
     attempts: planned.maxAttempts,
     timeouts_ms: [connectMs, firstByteMs, idleMs, totalMs],
+    queue: `${planned.priority}, at most ${planned.maxWaitMs / 1_000} s`,
     set: targets.map(({ set }) => set),
     refused: null,
   };

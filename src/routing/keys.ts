@@ -98,6 +98,18 @@ export const RULE_KEYS: readonly RuleKey[] = [
     absent: "`10m`",
   },
   {
+    key: "rules[].queue.priority",
+    meaning:
+      "Whose turn it is where providers allow less than is asked for: `interactive`, `default` and `batch` share what there is as 16 : 4 : 1, and the keys within each equally.",
+    absent: "`default`",
+  },
+  {
+    key: "rules[].queue.max_wait",
+    meaning:
+      "How long a request may wait for its turn. One that is expected to wait longer is refused at once: 429, with the time after which to come back.",
+    absent: "`10s`, `30s` or `10m` by priority",
+  },
+  {
     key: "rules[].affinity.by",
     meaning:
       "`session`: a conversation's prompt cache counts in cost and time, so it stays where it is warm while that pays. `none`: it does not.",
@@ -132,6 +144,7 @@ export const RULE_KEY_GROUPS: readonly Omit<RuleKey, "absent">[] = [
     meaning: "What a target must fulfil for this request; all others are out, with the reason.",
   },
   { key: "rules[].timeouts", meaning: "How long to wait for what." },
+  { key: "rules[].queue", meaning: "What happens when no provider is free." },
   { key: "rules[].affinity", meaning: "Whether a conversation stays where its prompt cache is." },
   { key: "rules[].deny", meaning: "Refuse the request instead of sending it anywhere." },
   { key: "rules[].from[].use", meaning: "An alias, `provider/model`, `provider/*` or a model of the catalogue." },

@@ -8,7 +8,7 @@ import { type Asked, type Clock, factsOf } from "./facts.ts";
 import type { Affinity, FleetView } from "./fleet-view.ts";
 import { isPlain, type Narrowing, readNarrowing, slugMatches } from "./narrowing.ts";
 import { applyRequirements } from "./requirements.ts";
-import type { Rule } from "./rules.ts";
+import { DEFAULT_PRIORITY, MAX_WAIT_MS, type Priority, type Rule } from "./rules.ts";
 import type { SetEntry, StrategyName } from "./schema.ts";
 import { type Pricing, type Score, score, VALUE_OF_SECOND_NANO_USD } from "./scores.ts";
 import { type Exclusion, resolve, type Snapshot } from "./snapshot.ts";
@@ -34,6 +34,9 @@ export interface Plan {
   firstByteMs: number;
   idleMs: number;
   totalMs: number;
+  /** Whose turn it is when no target is free, and how long the caller may be kept waiting. */
+  priority: Priority;
+  maxWaitMs: number;
   affinityTtlMs: number | undefined;
   ruleName: string;
   /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
@@ -161,6 +164,8 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     firstByteMs: rule?.timeouts.firstByteMs ?? DEFAULT_FIRST_BYTE_MS,
     idleMs: rule?.timeouts.idleMs ?? DEFAULT_IDLE_MS,
     totalMs: rule?.timeouts.totalMs ?? DEFAULT_TOTAL_MS,
+    priority: rule?.priority ?? DEFAULT_PRIORITY,
+    maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
     affinityTtlMs: rule?.affinityTtlMs,
     ruleName: rule?.name ?? "",
     decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,

@@ -5,6 +5,7 @@ import { type Condition, compileCondition } from "./conditions.ts";
 import { type Clock, clockIn } from "./facts.ts";
 import { globMatcher } from "./glob.ts";
 import {
+  type PRIORITIES,
   type Requirements,
   RULE_FILE,
   type RuleEntry,
@@ -26,6 +27,9 @@ export interface Rule {
   require: Requirements;
   attempts: number | undefined;
   timeouts: Timeouts;
+  priority: Priority;
+  /** How long a caller may be kept waiting for its turn. */
+  maxWaitMs: number;
   /** The conversation's prompt cache counts in choosing. */
   affinity: boolean;
   affinityTtlMs: number | undefined;
@@ -121,6 +125,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "require",
     "attempts",
     "timeouts",
+    "queue",
     "affinity",
     "set",
     "value_of_time",
@@ -148,6 +153,14 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
   return errors;
 }
 
+export type Priority = (typeof PRIORITIES)[number];
+export const DEFAULT_PRIORITY: Priority = "default";
+export const MAX_WAIT_MS: Readonly<Record<Priority, number>> = {
+  interactive: 10_000,
+  default: 30_000,
+  batch: 600_000,
+};
+
 function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rule {
   const { connect, first_byte, idle, total } = rule.timeouts ?? {};
   return {
@@ -159,6 +172,8 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     require: rule.require ?? {},
     attempts: rule.attempts,
     timeouts: { connectMs: connect, firstByteMs: first_byte, idleMs: idle, totalMs: total },
+    priority: rule.queue?.priority ?? DEFAULT_PRIORITY,
+    maxWaitMs: rule.queue?.max_wait ?? MAX_WAIT_MS[rule.queue?.priority ?? DEFAULT_PRIORITY],
     affinity: rule.affinity?.by !== "none",
     affinityTtlMs: rule.affinity?.ttl,
     set: rule.set ?? {},

@@ -71,6 +71,9 @@ const PER_SECOND = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+/** Whose turn it is when there is less than is asked for: 16, 4 and 1 parts. */
+export const PRIORITIES = ["interactive", "default", "batch"] as const;
+
 const RULE = z.strictObject({
   name: z.string().min(1).max(100),
   model: z.union([NAME, z.array(NAME).min(1)]).optional(),
@@ -91,6 +94,7 @@ const RULE = z.strictObject({
       total: TIMEOUT.optional(),
     })
     .optional(),
+  queue: z.strictObject({ priority: z.enum(PRIORITIES).optional(), max_wait: TIMEOUT.optional() }).optional(),
   affinity: z
     .strictObject({
       by: z.enum(["session", "none"]).optional(),

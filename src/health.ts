@@ -1,0 +1,183 @@
+// Which targets and providers are passed over because they keep failing, and for how long. In memory, without timers.
+import { strict as assert } from "node:assert";
+import { z } from "zod";
+import type { ErrorKind, JsonObject, ProviderError } from "./chat.ts";
+import { Breaker, type BreakerState } from "./health/breaker.ts";
+import { Lru } from "./lru.ts";
+
+export interface HealthTarget {
+  provider: string;
+  /** `provider/model` */
+  name: string;
+}
+
+export interface BreakerStatus {
+  name: string;
+  scope: "target" | "provider";
+  state: BreakerState;
+  /** 0 while closed. */
+  openUntilMs: number;
+  reason: string | undefined;
+  failureRate: number;
+  consecutiveFailures: number;
+}
+
+export interface Health {
+  /** Whether a call may go there now. While half open only a few may at a time. */
+  admits(target: HealthTarget): boolean;
+  /** When it takes calls again, as far as is known; 0 when it does. */
+  openUntilMs(target: HealthTarget): number;
+  /** A call begins. What is returned is called once with its outcome; `undefined` is success. */
+  begin(target: HealthTarget): (error: ProviderError | undefined) => void;
+  /** Those that are not closed, or have failed lately. */
+  status(): BreakerStatus[];
+  /** Open breakers, for a later process: hints with absolute times. */
+  export(): JsonObject;
+  /** Total: answers with why it was ignored, if it was. */
+  restore(json: unknown): string | undefined;
+}
+
+type Effect =
+  | { scope: "target" | "provider"; inARowMax: number }
+  | { scope: "target" | "provider"; parkMs: number; parkMsMax: number };
+
+const MINUTE_MS = 60_000;
+
+/** Whose fault an error is, and what follows; kinds that are absent are nobody's. */
+const EFFECTS: Partial<Record<ErrorKind, Effect>> = {
+  server: { scope: "target", inARowMax: 5 },
+  timeout: { scope: "target", inARowMax: 5 },
+  truncated: { scope: "target", inARowMax: 5 },
+  malformed: { scope: "target", inARowMax: 5 },
+  overloaded: { scope: "target", inARowMax: 3 },
+  network: { scope: "provider", inARowMax: 2 },
+  auth: { scope: "provider", parkMs: 10 * MINUTE_MS, parkMsMax: 10 * MINUTE_MS },
+  quota: { scope: "provider", parkMs: 5 * MINUTE_MS, parkMsMax: 60 * MINUTE_MS },
+  not_found: { scope: "target", parkMs: 10 * MINUTE_MS, parkMsMax: 10 * MINUTE_MS },
+};
+
+/** A connection that broke in mid-answer is the model's failure; one that could not be made is the whole endpoint's. */
+function effectOf({ kind, status }: ProviderError): Effect | undefined {
+  return kind === "network" && status !== undefined ? EFFECTS.server : EFFECTS[kind];
+}
+
+const TARGETS_MAX = 512;
+const PROVIDERS_MAX = 128;
+/** Hints older than this are worth nothing. */
+const RESTORED_MS_MAX = 60 * MINUTE_MS;
+const NAME_CHARS_MAX = 300;
+
+const SAVED_VERSION = 1;
+const SAVED = z.object({
+  version: z.literal(SAVED_VERSION),
+  breakers: z
+    .array(
+      z.object({
+        scope: z.enum(["target", "provider"]),
+        name: z.string().max(NAME_CHARS_MAX),
+        openUntilMs: z.number(),
+        openings: z.int().min(0).max(100),
+        parkings: z.int().min(0).max(100).default(0),
+        reason: z.string().max(100),
+      }),
+    )
+    .max(TARGETS_MAX + PROVIDERS_MAX),
+});
+
+/** `nowMs` is the wall clock, since what is exported is read by a later process; `draw` is uniform in [0, 1). */
+export function createHealth(options: { nowMs(): number; draw(): number }): Health {
+  return new Breakers(options);
+}
+
+class Breakers implements Health {
+  readonly #options: { nowMs(): number; draw(): number };
+  readonly #by = { target: new Lru<Breaker>(TARGETS_MAX), provider: new Lru<Breaker>(PROVIDERS_MAX) };
+
+  constructor(options: { nowMs(): number; draw(): number }) {
+    this.#options = options;
+  }
+
+  admits({ provider, name }: HealthTarget): boolean {
+    const nowMs = this.#options.nowMs();
+    const isOpen = (breaker: Breaker | undefined) => breaker !== undefined && !breaker.admits(nowMs);
+    return !isOpen(this.#by.provider.peek(provider)) && !isOpen(this.#by.target.peek(name));
+  }
+
+  openUntilMs({ provider, name }: HealthTarget): number {
+    return Math.max(this.#by.provider.peek(provider)?.openUntilMs ?? 0, this.#by.target.peek(name)?.openUntilMs ?? 0);
+  }
+
+  begin({ provider, name }: HealthTarget): (error: ProviderError | undefined) => void {
+    const nowMs = this.#options.nowMs();
+    const calls = [
+      { scope: "provider", breaker: this.#by.provider.touch(provider, () => new Breaker()) },
+      { scope: "target", breaker: this.#by.target.touch(name, () => new Breaker()) },
+    ].map((call) => ({ ...call, era: call.breaker.begin(nowMs) }));
+    let isOver = false;
+    return (error) => {
+      assert(!isOver, "a call has one outcome");
+      isOver = true;
+      const effect = error === undefined ? undefined : effectOf(error);
+      for (const { scope, breaker, era } of calls) {
+        if (error === undefined) breaker.succeed(era, this.#options.nowMs());
+        else if (effect?.scope !== scope) breaker.abandon(era);
+        else this.#hurt(breaker, era, effect, error);
+      }
+    };
+  }
+
+  status(): BreakerStatus[] {
+    const nowMs = this.#options.nowMs();
+    return this.#all()
+      .map(({ scope, name, breaker }) => ({
+        name,
+        scope,
+        state: breaker.state(nowMs),
+        openUntilMs: breaker.openUntilMs,
+        reason: breaker.reason,
+        failureRate: Number(breaker.failureRate(nowMs).toFixed(3)),
+        consecutiveFailures: breaker.consecutiveFailures,
+      }))
+      .filter(({ state, consecutiveFailures }) => state !== "closed" || consecutiveFailures > 0);
+  }
+
+  export(): JsonObject {
+    const nowMs = this.#options.nowMs();
+    const breakers = this.#all().flatMap(({ scope, name, breaker }) => {
+      const saved = breaker.export(nowMs);
+      return saved === undefined ? [] : [{ scope, name, ...saved }];
+    });
+    return { version: SAVED_VERSION, breakers };
+  }
+
+  restore(json: unknown): string | undefined {
+    const parsed = SAVED.safeParse(json);
+    if (!parsed.success) {
+      const [issue] = parsed.error.issues;
+      return `it is not of version ${SAVED_VERSION}: ${issue?.path.join(".")}: ${issue?.message}`;
+    }
+    const nowMs = this.#options.nowMs();
+    for (const { scope, name, ...saved } of parsed.data.breakers) {
+      if (saved.openUntilMs <= nowMs) continue;
+      const openUntilMs = Math.min(saved.openUntilMs, nowMs + RESTORED_MS_MAX);
+      this.#by[scope].touch(name, () => new Breaker()).restore({ ...saved, openUntilMs });
+    }
+    return undefined;
+  }
+
+  #hurt(breaker: Breaker, era: number, effect: Effect, error: ProviderError): void {
+    const { nowMs, draw } = this.#options;
+    if ("parkMs" in effect) {
+      breaker.park(era, error.kind, effect.parkMs, effect.parkMsMax, nowMs());
+      return;
+    }
+    const how = { reason: error.kind, inARowMax: effect.inARowMax, toldMs: error.retryAfterMs };
+    breaker.fail(era, how, nowMs(), draw());
+  }
+
+  #all(): { scope: "target" | "provider"; name: string; breaker: Breaker }[] {
+    return (["provider", "target"] as const).flatMap((scope) =>
+      this.#by[scope].newest(TARGETS_MAX).map(([name, breaker]) => ({ scope, name, breaker })),
+    );
+  }
+}

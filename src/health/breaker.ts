@@ -1,0 +1,182 @@
+// One circuit breaker: closed while calls succeed, open for a while after too many failures, then opened bit by bit.
+
+export type BreakerState = "closed" | "open" | "half_open";
+
+export interface SavedBreaker {
+  openUntilMs: number;
+  openings: number;
+  parkings: number;
+  reason: string;
+}
+
+const OPEN_MS = 5_000;
+const OPEN_MS_MAX = 60_000;
+const JITTER = 0.2;
+/** What a provider says about itself (Retry-After) is believed up to this. */
+const TOLD_MS_MAX = 300_000;
+const HALF_LIFE_MS = 20_000;
+const SAMPLES_MIN = 10;
+const RATE_MAX = 0.5;
+/** After so many successes in a row at the widest, it closes. */
+const PLACES_MAX = 16;
+const FORGIVEN_EVERY_MS = 300_000;
+/** Four doublings pass either cap; counting on would only make forgiving take longer: twenty minutes instead of days. */
+const OPENINGS_MAX = 4;
+
+export class Breaker {
+  #state: BreakerState = "closed";
+  #openUntilMs = 0;
+  /** How often it has opened lately: each time for twice as long. */
+  #openings = 0;
+  /** The same for parking, apart: an endpoint that was unreachable says nothing about how long money is missing. */
+  #parkings = 0;
+  #closedAtMs = 0;
+  #reason: string | undefined;
+  #inARow = 0;
+  /** Decaying counts of outcomes. */
+  #failures = 0;
+  #outcomes = 0;
+  #countedAtMs = 0;
+  /** Calls that may run at once while half open, and how many do. */
+  #places = 1;
+  #running = 0;
+  /** Calls that began before it last changed say nothing about it now. */
+  #era = 0;
+
+  state(nowMs: number): BreakerState {
+    if (this.#state === "open" && nowMs >= this.#openUntilMs) {
+      this.#state = "half_open";
+      this.#places = 1;
+      this.#running = 0;
+      this.#era += 1;
+    }
+    return this.#state;
+  }
+
+  admits(nowMs: number): boolean {
+    const state = this.state(nowMs);
+    return state === "closed" || (state === "half_open" && this.#running < this.#places);
+  }
+
+  get openUntilMs(): number {
+    return this.#state === "closed" ? 0 : this.#openUntilMs;
+  }
+
+  get reason(): string | undefined {
+    return this.#state === "closed" ? undefined : this.#reason;
+  }
+
+  get consecutiveFailures(): number {
+    return this.#inARow;
+  }
+
+  failureRate(nowMs: number): number {
+    this.#decay(nowMs);
+    return this.#outcomes < 1 ? 0 : this.#failures / this.#outcomes;
+  }
+
+  /** A call begins; the number is to be given back with its outcome. */
+  begin(nowMs: number): number {
+    this.state(nowMs);
+    this.#running += 1;
+    return this.#era;
+  }
+
+  /** No outcome: the caller left, or the request itself was at fault. */
+  abandon(era: number): void {
+    if (era === this.#era) this.#running -= 1;
+  }
+
+  succeed(era: number, nowMs: number): void {
+    this.#count(0, nowMs);
+    if (era !== this.#era) return;
+    this.#running -= 1;
+    this.#inARow = 0;
+    if (this.#state !== "half_open") return;
+    this.#places *= 2;
+    if (this.#places <= PLACES_MAX) return;
+    this.#state = "closed";
+    this.#closedAtMs = nowMs;
+    this.#failures = 0;
+    this.#outcomes = 0;
+    this.#era += 1;
+  }
+
+  /** `inARowMax`: how many failures of this sort one after the other open it. */
+  fail(
+    era: number,
+    how: { reason: string; inARowMax: number; toldMs?: number | undefined },
+    nowMs: number,
+    draw: number,
+  ): void {
+    this.#count(1, nowMs);
+    if (era !== this.#era) return;
+    this.#running -= 1;
+    this.#inARow += 1;
+    const isTooOften = this.#outcomes >= SAMPLES_MIN && this.#failures / this.#outcomes > RATE_MAX;
+    if (this.#state !== "half_open" && this.#inARow < how.inARowMax && !isTooOften) return;
+    const exponential = Math.min(OPEN_MS_MAX, OPEN_MS * 2 ** this.#lately(this.#openings, nowMs));
+    const ms = Math.max(exponential * (1 - JITTER + 2 * JITTER * draw), Math.min(TOLD_MS_MAX, how.toldMs ?? 0));
+    const openings = this.#lately(this.#openings, nowMs) + 1;
+    this.#open(nowMs + ms, how.reason, openings, this.#lately(this.#parkings, nowMs));
+  }
+
+  /** Out of service for a known reason: a bad key, no money, no such model. Twice as long each time, up to `msMax`. */
+  park(era: number, reason: string, ms: number, msMax: number, nowMs: number): void {
+    // Calls that were under way together all hear the same: that is one refusal, not as many.
+    const isKnown = era !== this.#era && this.#state !== "closed" && this.#reason === reason;
+    if (isKnown) return;
+    const parkings = this.#lately(this.#parkings, nowMs);
+    const untilMs = nowMs + Math.min(msMax, ms * 2 ** parkings);
+    this.#open(untilMs, reason, this.#lately(this.#openings, nowMs), parkings + 1);
+  }
+
+  export(nowMs: number): SavedBreaker | undefined {
+    if (this.state(nowMs) !== "open") return undefined;
+    return {
+      openUntilMs: this.#openUntilMs,
+      openings: this.#openings,
+      parkings: this.#parkings,
+      reason: this.#reason ?? "",
+    };
+  }
+
+  restore({ openUntilMs, openings, parkings, reason }: SavedBreaker): void {
+    this.#state = "open";
+    this.#openUntilMs = openUntilMs;
+    this.#openings = openings;
+    this.#parkings = parkings;
+    this.#reason = reason;
+  }
+
+  #open(untilMs: number, reason: string, openings: number, parkings: number): void {
+    this.#openings = Math.min(OPENINGS_MAX, openings);
+    this.#parkings = Math.min(OPENINGS_MAX, parkings);
+    this.#state = "open";
+    // The reason is that of the longer wait: a bad key stays the reason while calls tried in spite of it fail otherwise.
+    if (untilMs >= this.#openUntilMs) {
+      this.#openUntilMs = untilMs;
+      this.#reason = reason;
+    }
+    this.#running = 0;
+    this.#era += 1;
+  }
+
+  #lately(count: number, nowMs: number): number {
+    if (this.#state !== "closed") return count;
+    return Math.max(0, count - Math.floor((nowMs - this.#closedAtMs) / FORGIVEN_EVERY_MS));
+  }
+
+  #count(failure: 0 | 1, nowMs: number): void {
+    this.#decay(nowMs);
+    this.#outcomes += 1;
+    this.#failures += failure;
+  }
+
+  #decay(nowMs: number): void {
+    const share = 0.5 ** (Math.max(0, nowMs - this.#countedAtMs) / HALF_LIFE_MS);
+    this.#outcomes *= share;
+    this.#failures *= share;
+    this.#countedAtMs = nowMs;
+  }
+}

@@ -1,0 +1,44 @@
+// A place at a target for one call: what was reserved of its limits, and its breaker's half-open slot. Ends exactly once.
+import type { ProviderError, Usage } from "./chat.ts";
+import type { ResponseHeaders, Target } from "./dialect.ts";
+import type { Reservation } from "./limits.ts";
+
+export interface Lease {
+  /** The head of an answer has arrived: it may tell limits. */
+  heard(headers: ResponseHeaders): void;
+  /** Exact numbers in mid-answer. */
+  counted(usage: Usage): void;
+  /** The call is over. `wasDone`: the provider did any work for it. */
+  end(how: { usage: Usage | undefined; error: ProviderError | undefined; wasDone: boolean }): void;
+  /** Nothing was sent after all. After `end` this does nothing. */
+  cancel(): void;
+}
+
+/** `endHealth` tells the breaker how it went. */
+export function createLease(
+  target: Target,
+  reservation: Reservation,
+  nowMs: () => number,
+  endHealth: (error: ProviderError | undefined) => void,
+): Lease {
+  let isOver = false;
+  return {
+    heard: (headers) => {
+      const reading = target.provider.dialect.readLimits?.(headers, nowMs());
+      if (reading !== undefined && reading.windows.length > 0) reservation.learn(reading);
+    },
+    counted: (usage) => reservation.correct(usage),
+    end: ({ usage, error, wasDone }) => {
+      isOver = true;
+      if (error?.kind === "rate_limited") reservation.refuse(error.retryAfterMs);
+      reservation.settle(usage, wasDone);
+      endHealth(error);
+    },
+    cancel: () => {
+      if (isOver) return;
+      isOver = true;
+      reservation.settle(undefined, false);
+      endHealth({ kind: "cancelled", message: "Nothing was sent." });
+    },
+  };
+}

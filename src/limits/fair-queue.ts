@@ -1,0 +1,209 @@
+// Who goes next when there is less than is asked for: the key that has been served least, counted in time of the narrowest
+// limit (virtual token counter, Sheng et al., OSDI '24). Whoever is at the head may not be overtaken at the pools it waits
+// for, so a large request is not starved by small ones.
+import type { Amounts } from "./accounting.ts";
+import type { Pool, Wait } from "./pool.ts";
+
+export type Priority = "interactive" | "default" | "batch";
+export const WEIGHTS: Readonly<Record<Priority, number>> = { interactive: 16, default: 4, batch: 1 };
+
+export interface Place {
+  pool: Pool;
+  amounts: Amounts;
+  expectedMs: number;
+}
+
+export interface Waiter {
+  key: string;
+  priority: Priority;
+  /** Newer ones go first once the queue has stood for long: those who waited have mostly given up. */
+  prefersFresh: boolean;
+  bytes: number;
+  /** In the order in which they are preferred. */
+  places: readonly Place[];
+  /** When it is too late. */
+  expiresAtMs: number;
+  /** Its turn has come: takes that place. */
+  grant(at: number): void;
+  /** It is too late, or the queue is closed. */
+  refuse(wait: Wait): void;
+}
+
+export interface QueueLimits {
+  perKeyMax: number;
+  waitersMax: number;
+  bytesMax: number;
+}
+
+const STANDING_MS = 20_000;
+
+interface Line {
+  waiters: Waiter[];
+  weight: number;
+  /** Pool time it was given, by its weight. */
+  served: number;
+}
+
+export class FairQueue {
+  readonly #limits: QueueLimits;
+  /** By priority and key. */
+  readonly #lines = new Map<string, Line>();
+  #size = 0;
+  #bytes = 0;
+  #since = 0;
+
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  hasRoomFor({ key, priority, bytes }: Pick<Waiter, "key" | "priority" | "bytes">): boolean {
+    const { perKeyMax, waitersMax, bytesMax } = this.#limits;
+    const own = this.#lines.get(lineOf(key, priority))?.waiters.length ?? 0;
+    return own < perKeyMax && this.#size < waitersMax && this.#bytes + bytes <= bytesMax;
+  }
+
+  isWaitedFor(pool: Pool): boolean {
+    for (const { waiters } of this.#lines.values())
+      if (waiters.some(({ places }) => places.some((place) => place.pool === pool))) return true;
+    return false;
+  }
+
+  /** Time the pool needs until a newcomer of this key has its turn, as things stand. */
+  backlogMs(pool: Pool, key: string, priority: Priority): number {
+    let all = 0;
+    let own = 0;
+    let weights = 0;
+    for (const [name, { waiters, weight }] of this.#lines) {
+      const here = waiters.reduce((sum, waiter) => sum + shareOf(waiter, pool), 0);
+      if (here === 0) continue;
+      all += here;
+      weights += weight;
+      if (name === lineOf(key, priority)) own = here;
+    }
+    const weight = WEIGHTS[priority];
+    // One's own calls before it, each followed by the others' shares; never more than everything that waits.
+    return Math.min(all, (own * Math.max(weights, weight)) / weight + (weights === 0 ? 0 : all / this.#lines.size));
+  }
+
+  add(waiter: Waiter, nowMs: number): void {
+    if (this.#size === 0) this.#since = nowMs;
+    const name = lineOf(waiter.key, waiter.priority);
+    let line = this.#lines.get(name);
+    if (line === undefined) {
+      // Whoever was idle has saved nothing up.
+      const least = Math.min(...[...this.#lines.values()].map(({ served }) => served));
+      line = { waiters: [], weight: WEIGHTS[waiter.priority], served: Number.isFinite(least) ? least : 0 };
+      this.#lines.set(name, line);
+    }
+    line.waiters.push(waiter);
+    this.#size += 1;
+    this.#bytes += waiter.bytes;
+  }
+
+  remove(waiter: Waiter): void {
+    const name = lineOf(waiter.key, waiter.priority);
+    const line = this.#lines.get(name);
+    const at = line?.waiters.indexOf(waiter) ?? -1;
+    if (line === undefined || at === -1) return;
+    line.waiters.splice(at, 1);
+    this.#size -= 1;
+    this.#bytes -= waiter.bytes;
+    if (line.waiters.length === 0) this.#lines.delete(name);
+  }
+
+  /** A call of this key turned out to take more or less than it was charged for. */
+  correct(key: string, priority: Priority, byMs: number): void {
+    const line = this.#lines.get(lineOf(key, priority));
+    if (line !== undefined) line.served += byMs / line.weight;
+  }
+
+  /** Gives every turn that can be given. Answers with the time until it is worth looking again; Infinity: at an event only. */
+  dispatch(nowMs: number): number {
+    let againMs = this.#expire(nowMs);
+    const claimed = new Set<Pool>();
+    const done = new Set<Line>();
+    for (;;) {
+      const line = this.#leastServed(done);
+      if (line === undefined) return againMs;
+      const found = this.#nextIn(line, claimed, nowMs);
+      if (found.turn === undefined) {
+        done.add(line);
+        againMs = Math.min(againMs, found.waitMs);
+        continue;
+      }
+      const { waiter, at } = found.turn;
+      const place = waiter.places[at] as Place;
+      line.served += place.pool.costMs(place.amounts, place.expectedMs) / line.weight;
+      this.remove(waiter);
+      waiter.grant(at);
+    }
+  }
+
+  close(): void {
+    for (const { waiters } of [...this.#lines.values()]) for (const waiter of [...waiters]) this.#refuse(waiter, 0);
+  }
+
+  #leastServed(done: Set<Line>): Line | undefined {
+    let least: Line | undefined;
+    for (const line of this.#lines.values())
+      if (!done.has(line) && (least === undefined || line.served < least.served)) least = line;
+    return least;
+  }
+
+  /** The first of a line for whom there is a place. Those who must wait claim their pools. */
+  #nextIn(
+    { waiters }: Line,
+    claimed: Set<Pool>,
+    nowMs: number,
+  ): { turn: { waiter: Waiter; at: number } | undefined; waitMs: number } {
+    let waitMs = Number.POSITIVE_INFINITY;
+    const isStanding = nowMs - this.#since >= STANDING_MS;
+    const ordered = isStanding && waiters.every(({ prefersFresh }) => prefersFresh) ? waiters.toReversed() : waiters;
+    let isBlocked = claimed.size > 0;
+    for (const waiter of ordered) {
+      if (isBlocked && waiter.places.every(({ pool }) => claimed.has(pool))) continue;
+      for (const [at, { pool, amounts, expectedMs }] of waiter.places.entries()) {
+        if (claimed.has(pool)) continue;
+        const { ms } = pool.wait(amounts, nowMs, expectedMs);
+        if (ms === 0) return { turn: { waiter, at }, waitMs };
+        waitMs = Math.min(waitMs, ms);
+      }
+      for (const { pool } of waiter.places) claimed.add(pool);
+      isBlocked = true;
+    }
+    return { turn: undefined, waitMs };
+  }
+
+  /** Refuses those for whom it is too late; until the next one's time is up. */
+  #expire(nowMs: number): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { waiters } of [...this.#lines.values()]) {
+      for (const waiter of [...waiters]) {
+        const leftMs = waiter.expiresAtMs - nowMs;
+        if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
+        else this.#refuse(waiter, nowMs);
+      }
+    }
+    return nextMs;
+  }
+
+  #refuse(waiter: Waiter, nowMs: number): void {
+    this.remove(waiter);
+    const waits = waiter.places.map(({ pool, amounts, expectedMs }) => pool.wait(amounts, nowMs, expectedMs));
+    waiter.refuse(waits.reduce((least, wait) => (wait.ms < least.ms ? wait : least)));
+  }
+}
+
+/** A request that may go to several pools weighs on each with its part. */
+function shareOf({ places }: Waiter, pool: Pool): number {
+  const place = places.find((each) => each.pool === pool);
+  return place === undefined ? 0 : place.pool.costMs(place.amounts, place.expectedMs) / places.length;
+}
+
+function lineOf(key: string, priority: Priority): string {
+  return `${priority} ${key}`;
+}

@@ -1,0 +1,309 @@
+// One limit of a provider: what it allows, what was taken of it, and what its answers taught about it.
+import type { LimitReading } from "../dialect.ts";
+import { type Amounts, DIMENSIONS, type Dimension } from "./accounting.ts";
+import { Bucket } from "./bucket.ts";
+import { Quota } from "./quota.ts";
+
+/** What is allowed, per minute unless it says otherwise; absent = not known, and then not limited. */
+export interface Allowance {
+  requests?: number | undefined;
+  tokens?: number | undefined;
+  inputTokens?: number | undefined;
+  outputTokens?: number | undefined;
+  /** Calls at the same time. */
+  concurrency?: number | undefined;
+  requestsPerDay?: number | undefined;
+  tokensPerDay?: number | undefined;
+  /** How much time's worth may be taken at once. */
+  burstMs?: number | undefined;
+}
+
+/** A bit below what is allowed: calls arrive at the provider closer together than they left. */
+const MARGIN = 0.98;
+const BURST_MS = 10_000;
+const BURST_MS_MIN = 1_000;
+const DECREASE = 0.85;
+const SCALE_MIN = 0.1;
+const DECREASE_EVERY_MS = 1_000;
+/** So long after the last refusal more is tried, by so much a second. */
+const QUIET_MS = 8_000;
+const INCREASE_PER_S = 0.02;
+const BURST_GROWS_EVERY_MS = 300_000;
+const PLACES_MIN = 2;
+const PLACES_GROW_EVERY_MS = 2_000;
+/** Longer waits are a quota's: looked at again every hour. */
+const BLOCKED_MS_MAX = 3_600_000;
+/** Refused without a word about when to come back. */
+const BLOCKED_MS_UNTOLD = 1_000;
+const RATE_WINDOW_MS = 10_000;
+
+type Source = "configured" | "headers" | "learnt";
+
+interface Rate {
+  bucket: Bucket;
+  perMinute: number;
+  source: Source;
+}
+
+export interface PoolStatus {
+  name: string;
+  rates: { counts: Dimension; per_minute: number; level: number; source: Source }[];
+  quotas: { counts: "requests" | "tokens"; per_day: number; used: number; resets_at: string }[];
+  in_flight: number;
+  concurrency: number | null;
+  /** Share of the limits that is used at present: below 1 after refusals. */
+  scale: number;
+  blocked_until: string | null;
+}
+
+export interface Wait {
+  ms: number;
+  /** What there is too little of. */
+  for: Dimension | "concurrency" | "day" | "blocked" | undefined;
+}
+
+export class Pool {
+  readonly name: string;
+  readonly #draw: () => number;
+  readonly #rates = new Map<Dimension, Rate>();
+  readonly #quotas = new Map<"requests" | "tokens", Quota>();
+  #burstMs: number;
+  readonly #burstMsMax: number;
+  /** `undefined`: not known. */
+  #places: number | undefined;
+  readonly #hasFixedPlaces: boolean;
+  #placesGrownAtMs = 0;
+  #inFlight = 0;
+  #scale = 1;
+  #blockedUntilMs = 0;
+  #refusedAtMs = Number.NEGATIVE_INFINITY;
+  #loweredAtMs = Number.NEGATIVE_INFINITY;
+  #grownAtMs = 0;
+  #burstGrownAtMs = 0;
+  /** Admissions of the current and the last window, to tell at which rate a refusal came. */
+  #window = { startMs: 0, count: 0, lastCount: 0 };
+
+  constructor(options: { name: string; allowance: Allowance; zone: string; draw(): number }) {
+    const { allowance, zone } = options;
+    this.name = options.name;
+    this.#draw = options.draw;
+    this.#burstMs = allowance.burstMs ?? BURST_MS;
+    this.#burstMsMax = this.#burstMs;
+    this.#places = allowance.concurrency;
+    this.#hasFixedPlaces = allowance.concurrency !== undefined;
+    this.#setRate("requests", allowance.requests, "configured", 0);
+    this.#setRate("tokens", allowance.tokens, "configured", 0);
+    this.#setRate("input_tokens", allowance.inputTokens, "configured", 0);
+    this.#setRate("output_tokens", allowance.outputTokens, "configured", 0);
+    if (allowance.requestsPerDay !== undefined) this.#quotas.set("requests", new Quota(allowance.requestsPerDay, zone));
+    if (allowance.tokensPerDay !== undefined) this.#quotas.set("tokens", new Quota(allowance.tokensPerDay, zone));
+  }
+
+  get isIdle(): boolean {
+    return this.#inFlight === 0;
+  }
+
+  /** Time of this pool that the amounts take up, whichever dimension is the narrowest: the currency of fairness. */
+  costMs(amounts: Amounts, expectedMs: number): number {
+    let cost = this.#places === undefined ? 0 : expectedMs / this.#places;
+    for (const [dimension, { bucket }] of this.#rates)
+      cost = Math.max(cost, (60_000 * amounts[dimension]) / bucket.ratePerMinute);
+    return Math.max(1, cost);
+  }
+
+  /** Until a call of these amounts may start. Where all places are taken that is a guess: the next call to end frees one. */
+  wait(amounts: Amounts, nowMs: number, expectedMs: number): Wait {
+    this.#recover(nowMs);
+    let wait: Wait = { ms: 0, for: undefined };
+    const consider = (ms: number, what: Wait["for"]) => {
+      if (ms > wait.ms) wait = { ms, for: what };
+    };
+    consider(this.#blockedUntilMs - nowMs, "blocked");
+    for (const [dimension, { bucket }] of this.#rates) consider(bucket.waitMs(amounts[dimension], nowMs), dimension);
+    for (const [counts, quota] of this.#quotas) consider(quota.waitMs(amounts[counts], nowMs), "day");
+    if (this.#places !== undefined && this.#inFlight >= this.#places)
+      consider(expectedMs / this.#places, "concurrency");
+    return wait;
+  }
+
+  take(amounts: Amounts, nowMs: number): void {
+    this.#inFlight += 1;
+    for (const [dimension, { bucket }] of this.#rates) bucket.take(amounts[dimension], nowMs);
+    for (const [counts, quota] of this.#quotas) quota.add(amounts[counts], nowMs);
+    this.#roll(nowMs);
+    this.#window.count += 1;
+    this.#growPlaces(nowMs);
+  }
+
+  /** What a running call takes turns out to be another amount. */
+  correct(reserved: Amounts, actual: Amounts, nowMs: number): void {
+    for (const [dimension, { bucket }] of this.#rates) {
+      const more = actual[dimension] - reserved[dimension];
+      if (more > 0) bucket.take(more, nowMs);
+      else if (more < 0) bucket.giveBack(-more);
+    }
+    for (const [counts, quota] of this.#quotas) quota.add(actual[counts] - reserved[counts], nowMs);
+  }
+
+  release(): void {
+    this.#inFlight -= 1;
+  }
+
+  /** Limits and rests that an answer told in its headers. */
+  learn({ windows }: LimitReading, nowMs: number): void {
+    for (const { name, limit, remaining, resetAtMs } of windows) {
+      if (name.endsWith("/day") && remaining === 0 && resetAtMs !== undefined)
+        this.park(Math.min(resetAtMs, nowMs + BLOCKED_MS_MAX));
+      const counted = COUNTED[name];
+      if (counted === undefined) continue;
+      const { dimension, minutes } = counted;
+      if (limit !== undefined && limit > 0) this.#hear(dimension, limit / minutes, nowMs);
+      if (remaining !== undefined) this.#rates.get(dimension)?.bucket.clamp(remaining, nowMs);
+    }
+  }
+
+  /** The provider refused a call for being too many. `waitMs`: when it said to come back. */
+  refuse(waitMs: number | undefined, nowMs: number): void {
+    const told = Math.min(waitMs ?? BLOCKED_MS_UNTOLD, BLOCKED_MS_MAX);
+    this.#blockedUntilMs = Math.max(this.#blockedUntilMs, nowMs + told * (1 + 0.1 * this.#draw()));
+    this.#refusedAtMs = nowMs;
+    if (nowMs - this.#loweredAtMs < DECREASE_EVERY_MS) return;
+    this.#loweredAtMs = nowMs;
+    this.#roll(nowMs);
+    this.#shortenBurst(nowMs);
+    if (this.#rates.size === 0) this.#learnFromNothing(nowMs);
+    else this.#scale = Math.max(SCALE_MIN, this.#scale * DECREASE);
+    // Where rates were told, they are what was passed; where nothing was, it may as well have been the calls at once.
+    const isTold = [...this.#rates.values()].some(({ source }) => source !== "learnt");
+    if (!this.#hasFixedPlaces && !isTold) this.#places = Math.max(PLACES_MIN, Math.floor(0.9 * this.#inFlight));
+    this.#grownAtMs = nowMs;
+    this.#reshape(nowMs);
+  }
+
+  /** Nothing may go here for so long: the account is out of money, or its day is used up. */
+  park(untilMs: number): void {
+    this.#blockedUntilMs = Math.max(this.#blockedUntilMs, untilMs);
+  }
+
+  status(nowMs: number): PoolStatus {
+    this.#recover(nowMs);
+    return {
+      name: this.name,
+      rates: [...this.#rates].map(([counts, { bucket, perMinute, source }]) => {
+        return { counts, per_minute: Math.round(perMinute), level: Math.round(bucket.level(nowMs)), source };
+      }),
+      quotas: [...this.#quotas].map(([counts, quota]) => {
+        const used = quota.used(nowMs);
+        return { counts, per_day: quota.limit, used, resets_at: new Date(quota.resetAtMs).toISOString() };
+      }),
+      in_flight: this.#inFlight,
+      concurrency: this.#places ?? null,
+      scale: Number(this.#scale.toFixed(3)),
+      blocked_until: this.#blockedUntilMs > nowMs ? new Date(this.#blockedUntilMs).toISOString() : null,
+    };
+  }
+
+  /** What a later process should know; `undefined` when there is nothing. */
+  export(
+    nowMs: number,
+  ): { blockedUntilMs: number; quotas: Record<string, { used: number; resetAtMs: number }> } | undefined {
+    const quotas = Object.fromEntries(
+      [...this.#quotas].map(([counts, quota]) => [counts, { used: quota.used(nowMs), resetAtMs: quota.resetAtMs }]),
+    );
+    if (this.#blockedUntilMs <= nowMs && this.#quotas.size === 0) return undefined;
+    return { blockedUntilMs: this.#blockedUntilMs, quotas };
+  }
+
+  restore(
+    saved: { blockedUntilMs: number; quotas: Record<string, { used: number; resetAtMs: number }> },
+    nowMs: number,
+  ): void {
+    this.park(Math.min(saved.blockedUntilMs, nowMs + BLOCKED_MS_MAX));
+    for (const [counts, quota] of this.#quotas) {
+      const known = saved.quotas[counts];
+      if (known !== undefined) quota.restore(known.used, known.resetAtMs, nowMs);
+    }
+  }
+
+  /** What the operator set holds where it is lower: part of the account may belong to others. */
+  #hear(dimension: Dimension, perMinute: number, nowMs: number): void {
+    const known = this.#rates.get(dimension);
+    if (known?.perMinute === perMinute) return;
+    if (known?.source === "configured" && known.perMinute < perMinute) return;
+    this.#setRate(dimension, perMinute, known?.source === "configured" ? "configured" : "headers", nowMs);
+  }
+
+  #setRate(dimension: Dimension, perMinute: number | undefined, source: Source, nowMs: number): void {
+    if (perMinute === undefined) return;
+    const known = this.#rates.get(dimension);
+    const rate = Math.max(1e-3, perMinute * MARGIN * this.#scale);
+    if (known === undefined) {
+      this.#rates.set(dimension, { bucket: new Bucket(rate, this.#burstMs), perMinute, source });
+      return;
+    }
+    this.#rates.set(dimension, { bucket: known.bucket, perMinute, source });
+    known.bucket.reshape(rate, this.#burstMs, nowMs);
+  }
+
+  /** Nothing was known and nothing was told: the rate at which the refusal came is the first guess. */
+  #learnFromNothing(nowMs: number): void {
+    const elapsedMs = Math.max(1_000, nowMs - this.#window.startMs + (this.#window.lastCount > 0 ? RATE_WINDOW_MS : 0));
+    const perMinute = (60_000 * (this.#window.count + this.#window.lastCount)) / elapsedMs;
+    this.#setRate("requests", Math.max(1, perMinute * DECREASE), "learnt", nowMs);
+  }
+
+  /** Refused while the bucket still held a good part: the provider allows less at once than was taken. */
+  #shortenBurst(nowMs: number): void {
+    const isFull = [...this.#rates.values()].every(({ bucket }) => bucket.level(nowMs) > 0.3 * bucket.capacity);
+    if (!isFull || this.#rates.size === 0) return;
+    this.#burstMs = Math.max(BURST_MS_MIN, this.#burstMs / 2);
+    this.#burstGrownAtMs = nowMs;
+  }
+
+  #recover(nowMs: number): void {
+    if (nowMs - this.#refusedAtMs < QUIET_MS || nowMs - this.#grownAtMs < 250) return;
+    const isLearnt = [...this.#rates.values()].some(({ source }) => source === "learnt");
+    // A limit that was only guessed is tried beyond: nobody said that it is one.
+    const scaleMax = isLearnt ? 1_000 : 1;
+    const quietFromMs = Math.max(this.#grownAtMs, this.#refusedAtMs + QUIET_MS);
+    const isGrowing = this.#scale < scaleMax;
+    if (isGrowing) this.#scale = Math.min(scaleMax, this.#scale + (INCREASE_PER_S * (nowMs - quietFromMs)) / 1_000);
+    this.#grownAtMs = nowMs;
+    const isWidening = this.#burstMs < this.#burstMsMax && nowMs - this.#burstGrownAtMs >= BURST_GROWS_EVERY_MS;
+    if (isWidening) {
+      this.#burstMs = Math.min(this.#burstMsMax, 1.1 * this.#burstMs);
+      this.#burstGrownAtMs = nowMs;
+    }
+    if (isGrowing || isWidening) this.#reshape(nowMs);
+  }
+
+  #reshape(nowMs: number): void {
+    for (const [dimension, { perMinute, source }] of this.#rates) this.#setRate(dimension, perMinute, source, nowMs);
+  }
+
+  #growPlaces(nowMs: number): void {
+    if (this.#hasFixedPlaces || this.#places === undefined) return;
+    const isUsed = this.#inFlight > 0.8 * this.#places;
+    if (!isUsed || nowMs - this.#refusedAtMs < PLACES_GROW_EVERY_MS) return;
+    if (nowMs - this.#placesGrownAtMs < PLACES_GROW_EVERY_MS) return;
+    this.#places += 1;
+    this.#placesGrownAtMs = nowMs;
+  }
+
+  #roll(nowMs: number): void {
+    const age = nowMs - this.#window.startMs;
+    if (age < RATE_WINDOW_MS) return;
+    const lastCount = age < 2 * RATE_WINDOW_MS ? this.#window.count : 0;
+    this.#window = { startMs: nowMs, count: 0, lastCount };
+  }
+}
+
+/** Windows of headers that a rate can follow; without a period they are per minute, as at OpenAI and Anthropic. */
+const COUNTED: Readonly<Record<string, { dimension: Dimension; minutes: number }>> = Object.fromEntries(
+  DIMENSIONS.flatMap((dimension) => [
+    [dimension, { dimension, minutes: 1 }],
+    [`${dimension}/minute`, { dimension, minutes: 1 }],
+    [`${dimension}/second`, { dimension, minutes: 1 / 60 }],
+    [`project_${dimension}`, { dimension, minutes: 1 }],
+  ]),
+);

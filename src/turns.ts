@@ -1,0 +1,111 @@
+// Which candidate is called next, and when: in the plan's order as far as breakers and limits allow, else the first that
+// becomes free.
+import type { ProviderError } from "./chat.ts";
+import { type Target, targetName } from "./dialect.ts";
+import type { Health, HealthTarget } from "./health.ts";
+import { createLease, type Lease } from "./lease.ts";
+import type { Ask, Limits, Need, Option } from "./limits.ts";
+import { type Asked, maxOutputTokens } from "./routing/facts.ts";
+import type { FleetView } from "./routing/fleet-view.ts";
+import { applySet } from "./routing/parameters.ts";
+import type { Plan, PlannedTarget } from "./routing/plan.ts";
+
+export interface TurnDeps {
+  limits: Limits;
+  health: Health;
+  fleet: FleetView;
+  nowMs(): number;
+}
+
+/** One request's search for a place. */
+export interface Seeking {
+  asked: Asked;
+  planned: Plan;
+  /** When it is too late for an answer. */
+  deadlineMs: number;
+  signal: AbortSignal;
+}
+
+export type Found =
+  | { kind: "lease"; at: number; lease: Lease; queuedMs: number }
+  | { kind: "none"; error: ProviderError };
+
+/** The share of outputs that what is reserved suffices for: more is wasted, less is refused too often (see ARCHITECTURE). */
+const RESERVED_QUANTILE = 0.9;
+const PRIOR_OUTPUT_TOKENS = 500;
+const PRIOR_MS = 6_000;
+
+/** A place at one of the candidates `eligible` (by index into the plan, in order), or why there is none. */
+export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Promise<Found> {
+  const { planned, asked, deadlineMs, signal } = seeking;
+  const indices = admitted(deps, planned, eligible);
+  const options = indices.map((at) => optionOf(deps, seeking, planned.candidates[at] as PlannedTarget));
+  const shortestMs = Math.min(...options.map(({ need }) => need.expectedMs));
+  const ask: Ask = {
+    key: asked.caller.key,
+    priority: planned.priority,
+    stream: asked.request.stream,
+    bytes: asked.bodyBytes,
+    options,
+    maxWaitMs: Math.max(0, Math.min(planned.maxWaitMs, deadlineMs - deps.nowMs() - shortestMs)),
+    signal,
+  };
+  const turn = await deps.limits.acquire(ask);
+  if (turn.kind === "cancelled") {
+    return { kind: "none", error: { kind: "cancelled", message: "The caller closed the connection." } };
+  }
+  if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
+  const { target } = options[turn.at] as Option;
+  const lease = createLease(target, turn.reservation, deps.nowMs, deps.health.begin(healthTarget(target)));
+  return { kind: "lease", at: indices[turn.at] as number, lease, queuedMs: turn.queuedMs };
+}
+
+/** For a further call of a request that has its place already: a repaired one, or one that goes on with an answer. */
+export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number): Lease {
+  const option = optionOf(deps, seeking, seeking.planned.candidates[at] as PlannedTarget);
+  const reservation = deps.limits.take(seeking.asked.caller.key, option);
+  return createLease(option.target, reservation, deps.nowMs, deps.health.begin(healthTarget(option.target)));
+}
+
+/** Those whose breakers are closed; when none is, the one that opens again first: better to try than to refuse untried. */
+function admitted({ health }: TurnDeps, { candidates }: Plan, eligible: readonly number[]): number[] {
+  const targetAt = (at: number) => healthTarget((candidates[at] as PlannedTarget).target);
+  const healthy = eligible.filter((at) => health.admits(targetAt(at)));
+  if (healthy.length > 0) return healthy;
+  const soonest = eligible.reduce((best, at) =>
+    health.openUntilMs(targetAt(at)) < health.openUntilMs(targetAt(best)) ? at : best,
+  );
+  return [soonest];
+}
+
+function healthTarget(target: Target): HealthTarget {
+  return { provider: target.provider.id, name: targetName(target) };
+}
+
+function optionOf({ fleet }: TurnDeps, { asked, planned }: Seeking, { target, set, score }: PlannedTarget): Option {
+  const name = targetName(target);
+  const bound = maxOutputTokens(applySet(asked.request.body, set).body);
+  const scope = { rule: planned.ruleName, key: asked.caller.key, model: target.model, maxTokens: bound };
+  const expected = fleet.outputTokensQuantile(scope, RESERVED_QUANTILE) ?? PRIOR_OUTPUT_TOKENS;
+  const need: Need = {
+    inputTokens: score?.inputTokens ?? Math.round(asked.inputTokens(name)),
+    cachedTokens: score?.cachedTokens ?? 0,
+    outputTokens: Math.min(Math.ceil(expected), bound ?? Number.POSITIVE_INFINITY),
+    maxOutputTokens: bound,
+    expectedMs: score?.latencyMs ?? PRIOR_MS,
+  };
+  return { target, need };
+}
+
+function noCapacity(retryAfterMs: number, lacks: string): ProviderError {
+  const seconds = Math.ceil(retryAfterMs / 1_000);
+  return {
+    kind: "rate_limited",
+    message:
+      `No provider that may answer this request is free in time (${lacks.replaceAll("_", " ")}). ` +
+      `Try again in ${seconds} s.`,
+    code: "router_capacity",
+    param: lacks,
+    retryAfterMs,
+  };
+}

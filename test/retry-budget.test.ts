@@ -1,0 +1,132 @@
+// How many retries the whole process may make: what earns them, and what each failure costs. The clock is virtual.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { ErrorKind, ProviderError } from "../src/chat.ts";
+import { POLICIES } from "../src/retry.ts";
+import { createRetryBudget, type RetryBudget } from "../src/retry-budget.ts";
+
+function failed(kind: ErrorKind, more: Partial<ProviderError> = {}): ProviderError {
+  return { kind, message: "what the provider said", ...more };
+}
+
+const SERVER = failed("server", { status: 500 });
+
+class World {
+  nowMs = 1_700_000_000_000;
+  readonly budget: RetryBudget = createRetryBudget({ nowMs: () => this.nowMs });
+
+  /** Retries that may be made right now, by making them. */
+  retries(error = SERVER, hadOutput = false): number {
+    let count = 0;
+    while (count < 1_000 && this.budget.spend(error, hadOutput)) count += 1;
+    return count;
+  }
+
+  requests(count: number): void {
+    for (let at = 0; at < count; at += 1) this.budget.onRequest();
+  }
+}
+
+describe("what may be retried", () => {
+  test("a fresh process may retry ten times before it has served anything", () => {
+    expect(new World().retries()).toBe(10);
+  });
+
+  test("every fifth request earns one, so that an outage is multiplied by 1.2 at the most", () => {
+    const world = new World();
+    world.retries();
+    world.requests(4);
+    expect(world.budget.spend(SERVER, false)).toBe(false);
+    // One more than five: a fifth has no exact binary form.
+    world.requests(2);
+    expect(world.retries()).toBe(1);
+  });
+
+  test("every second earns one, for routers with little traffic", () => {
+    const world = new World();
+    world.retries();
+    world.nowMs += 999;
+    expect(world.retries()).toBe(0);
+    world.nowMs += 2_001;
+    expect(world.retries()).toBe(3);
+  });
+
+  test("no more than sixty are saved up, by waiting or by requests", () => {
+    const waited = new World();
+    waited.nowMs += 86_400_000;
+    expect(waited.budget.level()).toBe(60);
+    const busy = new World();
+    busy.requests(10_000);
+    expect(busy.budget.level()).toBe(60);
+    expect(busy.retries()).toBe(60);
+  });
+
+  test("a refusal takes nothing: a cheaper retry may still be made", () => {
+    const world = new World();
+    for (let at = 0; at < 9; at += 1) world.budget.spend(SERVER, false);
+    expect(world.budget.spend(SERVER, true)).toBe(false);
+    expect(world.budget.level()).toBe(1);
+    expect(world.budget.spend(SERVER, false)).toBe(true);
+  });
+
+  test("a clock that is set back takes nothing away, and earning goes on from there", () => {
+    const world = new World();
+    world.nowMs -= 3_600_000;
+    expect(world.budget.level()).toBe(10);
+    world.nowMs += 1_000;
+    expect(world.budget.level()).toBe(11);
+  });
+});
+
+describe("what it costs", () => {
+  function price(error: ProviderError, hadOutput: boolean): number {
+    const { budget } = new World();
+    expect(budget.spend(error, hadOutput)).toBe(true);
+    return 10 - budget.level();
+  }
+
+  test.each(Object.keys(POLICIES) as ErrorKind[])("%s, by whether any work was done", (kind) => {
+    expect(price(failed(kind, { status: 400 }), false)).toBe(kind === "rate_limited" ? 0 : 1);
+    expect(price(failed(kind), false)).toBe(kind === "rate_limited" || kind === "network" ? 0 : 1);
+    expect(price(failed(kind), true)).toBe(2);
+  });
+
+  test.each([
+    ["a refusal by a limit", failed("rate_limited", { status: 429 })],
+    ["a connection that was never made", failed("network")],
+  ])("%s is free even when nothing is left", (_, error) => {
+    const world = new World();
+    world.retries();
+    expect(world.budget.level()).toBe(0);
+    expect(world.retries(error)).toBe(1_000);
+  });
+
+  test("an answer that broke off counts twice: a fresh process may repair five", () => {
+    expect(new World().retries(failed("truncated"), true)).toBe(5);
+  });
+});
+
+test("whatever happens, the level stays between nothing and sixty, and no more is spent than was earned", () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant("request" as const) }),
+    fc.record({ do: fc.constant("wait" as const), ms: fc.nat(5_000) }),
+    fc.record({ do: fc.constant("spend" as const), hadOutput: fc.boolean() }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 400, size: "max" }), (steps) => {
+      const world = new World();
+      let earned = 10;
+      let spent = 0;
+      for (const next of steps) {
+        if (next.do === "request") world.budget.onRequest();
+        if (next.do === "wait") world.nowMs += next.ms;
+        if (next.do === "request") earned += 0.2;
+        if (next.do === "wait") earned += next.ms / 1_000;
+        if (next.do === "spend" && world.budget.spend(SERVER, next.hadOutput)) spent += next.hadOutput ? 2 : 1;
+        expect(world.budget.level()).toBeGreaterThanOrEqual(0);
+        expect(world.budget.level()).toBeLessThanOrEqual(60);
+        expect(spent).toBeLessThanOrEqual(earned + 1e-6);
+      }
+    }),
+  );
+});

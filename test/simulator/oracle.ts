@@ -1,0 +1,89 @@
+// What could be had at best: how much the providers can take, and what it costs to fill the cheapest first.
+import type { Arrival } from "./callers.ts";
+import type { Profile } from "./provider.ts";
+
+/** The mean request. */
+export interface Means {
+  plainTokens: number;
+  outputTokens: number;
+  maxTokens: number;
+}
+
+/** Of the requests that callers.ts draws. */
+export const DRAWN: Means = { plainTokens: 965, outputTokens: 263, maxTokens: 1_024 };
+
+export function meansOf(arrivals: readonly Arrival[]): Means {
+  const mean = (of: (arrival: Arrival) => number) =>
+    arrivals.reduce((sum, arrival) => sum + of(arrival), 0) / Math.max(1, arrivals.length);
+  return {
+    plainTokens: mean(({ plainTokens }) => plainTokens),
+    outputTokens: mean(({ outputTokens, maxTokens }) => Math.min(outputTokens, maxTokens)),
+    maxTokens: mean(({ maxTokens }) => maxTokens),
+  };
+}
+
+/** Requests per second that a provider answers at that instant. */
+export function capacityPerS(profile: Profile, atMs: number, means: Means): number {
+  const incident = (kind: string) =>
+    profile.incidents.find((each) => each.kind === kind && atMs >= each.fromMs && atMs < each.toMs);
+  if (DEAF.some((kind) => incident(kind) !== undefined)) return 0;
+  const scale = incident("cut")?.factor ?? 1;
+  const slow = incident("slow")?.factor ?? 1;
+  const input = means.plainTokens * profile.tokenFactor;
+  const reserved = profile.accounting.output === "reserved" ? means.maxTokens : 0;
+  const { limits, concurrency, firstByte, tokensPerSecond } = profile;
+  const callMs = slow * (firstByte.medianMs + (1_000 * means.outputTokens) / tokensPerSecond.median);
+  const perMinute = Math.min(
+    limits.requests ?? Number.POSITIVE_INFINITY,
+    (limits.tokens ?? Number.POSITIVE_INFINITY) / (input + reserved),
+    (limits.inputTokens ?? Number.POSITIVE_INFINITY) / input,
+    (limits.outputTokens ?? Number.POSITIVE_INFINITY) / means.outputTokens,
+    ((concurrency ?? Number.POSITIVE_INFINITY) * 60_000) / callMs,
+  );
+  return (perMinute * scale) / 60;
+}
+
+const DEAF = ["down", "hang", "malformed", "truncated", "unauthorized", "no_money"];
+const STEP_MS = 5_000;
+
+/** All providers together, over the whole run. */
+export function meanCapacityPerS(profiles: readonly Profile[], minutes: number, means: Means): number {
+  let sum = 0;
+  let steps = 0;
+  for (let atMs = 0; atMs < minutes * 60_000; atMs += STEP_MS) {
+    for (const profile of profiles) sum += capacityPerS(profile, atMs, means);
+    steps += 1;
+  }
+  return sum / steps;
+}
+
+/** Mean cost of an answer, in picodollars, when in each minute the cheapest providers are filled first: a lower bound, as
+ *  it knows no bursts, failures or sizes. */
+export function oraclePicoUsd(profiles: readonly Profile[], arrivals: readonly Arrival[], minutes: number): number {
+  const means = meansOf(arrivals);
+  const priced = profiles.map((profile) => ({ profile, cost: costOf(profile, means) })).sort((a, b) => a.cost - b.cost);
+  const demand = Array.from({ length: Math.ceil(minutes) }, () => 0);
+  for (const { atMs } of arrivals) {
+    const minute = Math.min(demand.length - 1, Math.floor(atMs / 60_000));
+    demand[minute] = (demand[minute] ?? 0) + 1;
+  }
+  let cost = 0;
+  let served = 0;
+  for (const [minute, asked] of demand.entries()) {
+    let left = asked;
+    for (const each of priced) {
+      let capacity = 0;
+      for (let at = 0; at < 60_000; at += STEP_MS)
+        capacity += (capacityPerS(each.profile, minute * 60_000 + at, means) * STEP_MS) / 1_000;
+      const taken = Math.min(left, capacity);
+      left -= taken;
+      served += taken;
+      cost += taken * each.cost;
+    }
+  }
+  return served === 0 ? Number.NaN : cost / served;
+}
+
+function costOf({ rates, tokenFactor }: Profile, means: Means): number {
+  return means.plainTokens * tokenFactor * rates.input + means.outputTokens * rates.output;
+}
