@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { type Metrics, meanOf } from "../test/simulator/metrics.ts";
 import { POLICIES, type PolicyName, type Run, simulate } from "../test/simulator/run.ts";
 import { SCENARIO_NAMES, type Scenario, scenario } from "../test/simulator/scenarios.ts";
+import { missed } from "../test/simulator/targets.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -25,6 +26,7 @@ const COLUMNS: { title: string; of(metrics: Metrics): string }[] = [
   { title: "worst key", of: ({ worstKey }) => percent(worstKey) },
   { title: "Jain", of: ({ jain }) => jain.toFixed(4) },
   { title: "added p50/p99 s", of: ({ addedP50Ms, addedP99Ms }) => `${seconds(addedP50Ms)} / ${seconds(addedP99Ms)}` },
+  { title: "well-beh. p99", of: ({ wellBehavedAddedP99Ms }) => seconds(wellBehavedAddedP99Ms) },
   { title: "cost/oracle", of: ({ costOverOracle }) => costOverOracle.toFixed(2) },
   { title: "429/req", of: ({ upstream429 }) => upstream429.toFixed(3) },
   { title: "wasted/req", of: ({ wasted }) => wasted.toFixed(3) },
@@ -100,6 +102,8 @@ async function main(): Promise<void> {
       );
       const errors = Object.entries(metrics.errors).map(([kind, count]) => `${kind} ${count}`);
       if (errors.length > 0) console.log(`${" ".repeat(12)}failed: ${errors.join(", ")}`);
+      const misses = policy === "signalbox" ? missed(name, metrics) : [];
+      if (misses.length > 0) console.log(`${" ".repeat(12)}targets missed: ${misses.join("; ")}`);
       const findings = findingsText(runs);
       if (findings !== "") console.log(`${" ".repeat(12)}${findings}`);
     }

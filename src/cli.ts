@@ -44,8 +44,8 @@ SIGNALBOX_API_KEY protects the API: callers send it as their API key. Without it
 A provider is enabled by its key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …: see providers/README.md).
 Without any key the built-in simulated providers answer.
 SIGTERM and SIGINT drain: no new requests, running answers end, the ledger is flushed. A second one ends at once.
-An edit of the rules takes effect within a second; SIGHUP reads them again at once (unless started from a terminal, whose
-end it announces). signalbox.yaml is read at the start only.
+An edit of the rules takes effect within a second; SIGHUP reads them again at once and gives targets that are passed over
+another chance (unless started from a terminal, whose end it announces). signalbox.yaml is read at the start only.
 `;
 
 const EXIT_USAGE = 2;
@@ -162,7 +162,10 @@ function onStopSignal(stop: () => Promise<void>): void {
 function onHangUp(router: Router): void {
   process.on("SIGHUP", () => {
     if (process.stdin.isTTY) process.kill(process.pid, "SIGTERM");
-    else void router.rules.reload();
+    else {
+      router.forgetOutages();
+      void router.rules.reload();
+    }
   });
 }
 

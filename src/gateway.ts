@@ -180,7 +180,7 @@ async function tryCandidates(run: Run): Promise<Outcome> {
   deps.retryBudget.onRequest();
   for (;;) {
     const found = await seekPlace(deps, run.seeking, eligible);
-    if (found.kind === "none") return failed(row, run.calls, [...failures, { target: undefined, error: found.error }]);
+    if (found.kind === "none") return nowhere(row, run.calls, failures, found.error);
     const { at, lease } = found;
     const { target } = planned.candidates[at] as PlannedTarget;
     const result = await callAndRepair(run, at, lease);
@@ -192,7 +192,8 @@ async function tryCandidates(run: Run): Promise<Outcome> {
     tries.set(at, onTarget);
     const others = othersFor(planned, eligible, at, error);
     const msLeft = run.deadlineMs - deps.nowMs();
-    const attemptsMax = planned.maxAttempts + (isOnlyRefused(failures) ? REFUSED_ATTEMPTS_MORE : 0);
+    const mayHaveMore = planned.maxAttempts > 1 && isOnlyRefused(failures);
+    const attemptsMax = planned.maxAttempts + (mayHaveMore ? REFUSED_ATTEMPTS_MORE : 0);
     const isSpent = attempts >= attemptsMax || msLeft <= 0 || input.signal.aborted;
     const next = isSpent ? "stop" : verdict(error, { onTarget, hasNext: others.length > 0, msLeft });
     if (next === "stop") return failed(row, run.calls, failures);
@@ -318,6 +319,15 @@ function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome
   const retryAfterMs = waits.length === 0 ? undefined : Math.min(...waits);
   const isHopeless = attempts > 1 || last.error.kind === "auth" || last.error.kind === "quota";
   return { kind: "failed", error, retryAfterMs, isHopeless, decision: row.decision, attempts, story: row.story };
+}
+
+/** No place was found. Whoever was refused by a provider before hears that, with the time at which there will be one. */
+function nowhere(row: RequestRow, attempts: number, failures: Failure[], error: ProviderError): Outcome {
+  const last = failures.at(-1);
+  if (last === undefined || error.kind === "cancelled")
+    return failed(row, attempts, [...failures, { target: undefined, error }]);
+  const { retryAfterMs } = error;
+  return failed(row, attempts, [...failures.slice(0, -1), { ...last, error: { ...last.error, retryAfterMs } }]);
 }
 
 /** OpenRouter's names: what the provider said, and what the attempts before it ended with. */

@@ -31,6 +31,8 @@ export interface Health {
   begin(target: HealthTarget): (error: ProviderError | undefined) => void;
   /** Those that are not closed, or have failed lately. */
   status(): BreakerStatus[];
+  /** Closes every breaker: the operator knows that what they opened for is over. */
+  reset(): void;
   /** Open breakers, for a later process: hints with absolute times. */
   export(): JsonObject;
   /** Total: answers with why it was ignored, if it was. */
@@ -89,9 +91,13 @@ export function createHealth(options: { nowMs(): number; draw(): number }): Heal
   return new Breakers(options);
 }
 
+function newBreakers() {
+  return { target: new Lru<Breaker>(TARGETS_MAX), provider: new Lru<Breaker>(PROVIDERS_MAX) };
+}
+
 class Breakers implements Health {
   readonly #options: { nowMs(): number; draw(): number };
-  readonly #by = { target: new Lru<Breaker>(TARGETS_MAX), provider: new Lru<Breaker>(PROVIDERS_MAX) };
+  #by = newBreakers();
 
   constructor(options: { nowMs(): number; draw(): number }) {
     this.#options = options;
@@ -139,6 +145,10 @@ class Breakers implements Health {
         consecutiveFailures: breaker.consecutiveFailures,
       }))
       .filter(({ state, consecutiveFailures }) => state !== "closed" || consecutiveFailures > 0);
+  }
+
+  reset(): void {
+    this.#by = newBreakers();
   }
 
   export(): JsonObject {

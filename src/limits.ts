@@ -57,6 +57,8 @@ export interface Limits {
   /** A call that belongs to one already admitted: takes what it needs, free or not. */
   take(key: string, option: Option): Reservation;
   status(): LimitsStatus;
+  /** Forgets what refusals and headers taught. Running calls keep their places. */
+  reset(): void;
   /** What a later process should know: parked pools, and what is used up of the day. */
   export(): JsonObject;
   restore(json: unknown): void;
@@ -92,7 +94,7 @@ class PacedLimits implements Limits {
   /** By pool name. */
   readonly #pools = new Map<string, Pool>();
   readonly #poolOfTarget = new Map<string, Pool>();
-  #saved = new Map<string, Parameters<Pool["restore"]>[0]>();
+  readonly #saved = new Map<string, Parameters<Pool["restore"]>[0]>();
   #cancelTimer: (() => void) | undefined;
   #isClosed = false;
 
@@ -127,6 +129,12 @@ class PacedLimits implements Limits {
       return { ...pool.status(nowMs), queued: this.#queue.isWaitedFor(pool) };
     });
     return { queued: this.#queue.size, pools };
+  }
+
+  reset(): void {
+    for (const pool of this.#pools.values()) pool.reset();
+    this.#saved.clear();
+    this.#dispatch();
   }
 
   export(): JsonObject {

@@ -45,6 +45,8 @@ export interface Router {
   /** The one in force. */
   readonly snapshot: Snapshot;
   rules: LiveRules<Snapshot>;
+  /** Gives every target another chance now: parked ones, open breakers, learnt limits. */
+  forgetOutages(): void;
   /** Fetches the price list now, where the operator has it refreshed. */
   refreshCatalog(): Promise<"changed" | "same" | "refused" | "off">;
   /** No new requests; running ones end; the ledger is flushed. */
@@ -112,6 +114,10 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
       return rules.current();
     },
     rules,
+    forgetOutages: () => {
+      traffic.limits.reset();
+      traffic.health.reset();
+    },
     refreshCatalog: async () => refresher?.refresh() ?? "off",
     close,
   };

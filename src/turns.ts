@@ -40,7 +40,7 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   const { planned, asked, deadlineMs, signal } = seeking;
   const indices = admitted(deps, planned, eligible);
   const options = indices.map((at) => optionOf(deps, seeking, planned.candidates[at] as PlannedTarget));
-  const shortestMs = Math.min(...options.map(({ need }) => need.expectedMs));
+  const shortestMs = Math.min(...indices.map((at) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
     key: asked.caller.key,
     priority: planned.priority,
@@ -58,6 +58,11 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   const { target } = options[turn.at] as Option;
   const lease = createLease(target, turn.reservation, deps.nowMs, deps.health.begin(healthTarget(target)));
   return { kind: "lease", at: indices[turn.at] as number, lease, queuedMs: turn.queuedMs };
+}
+
+/** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
+function knownMs({ score }: PlannedTarget): number {
+  return score === undefined || score.isGuess ? 0 : score.latencyMs;
 }
 
 /** For a further call of a request that has its place already: a repaired one, or one that goes on with an answer. */

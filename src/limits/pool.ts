@@ -28,8 +28,11 @@ const DECREASE_EVERY_MS = 1_000;
 /** So long after the last refusal more is tried, by so much a second. */
 const QUIET_MS = 8_000;
 const INCREASE_PER_S = 0.02;
+const GUESS_SCALE_MAX = 10_000;
 const BURST_GROWS_EVERY_MS = 300_000;
 const PLACES_MIN = 2;
+/** A minute: few calls before a refusal say little about the limit. */
+const GUESS_MIN = 60;
 const PLACES_GROW_EVERY_MS = 2_000;
 /** Longer waits are a quota's: looked at again every hour. */
 const BLOCKED_MS_MAX = 3_600_000;
@@ -65,6 +68,7 @@ export interface Wait {
 export class Pool {
   readonly name: string;
   readonly #draw: () => number;
+  readonly #allowance: Allowance;
   readonly #rates = new Map<Dimension, Rate>();
   readonly #quotas = new Map<"requests" | "tokens", Quota>();
   #burstMs: number;
@@ -87,14 +91,12 @@ export class Pool {
     const { allowance, zone } = options;
     this.name = options.name;
     this.#draw = options.draw;
+    this.#allowance = allowance;
     this.#burstMs = allowance.burstMs ?? BURST_MS;
     this.#burstMsMax = this.#burstMs;
     this.#places = allowance.concurrency;
     this.#hasFixedPlaces = allowance.concurrency !== undefined;
-    this.#setRate("requests", allowance.requests, "configured", 0);
-    this.#setRate("tokens", allowance.tokens, "configured", 0);
-    this.#setRate("input_tokens", allowance.inputTokens, "configured", 0);
-    this.#setRate("output_tokens", allowance.outputTokens, "configured", 0);
+    this.#configure();
     if (allowance.requestsPerDay !== undefined) this.#quotas.set("requests", new Quota(allowance.requestsPerDay, zone));
     if (allowance.tokensPerDay !== undefined) this.#quotas.set("tokens", new Quota(allowance.tokensPerDay, zone));
   }
@@ -175,9 +177,29 @@ export class Pool {
     else this.#scale = Math.max(SCALE_MIN, this.#scale * DECREASE);
     // Where rates were told, they are what was passed; where nothing was, it may as well have been the calls at once.
     const isTold = [...this.#rates.values()].some(({ source }) => source !== "learnt");
-    if (!this.#hasFixedPlaces && !isTold) this.#places = Math.max(PLACES_MIN, Math.floor(0.9 * this.#inFlight));
+    if (!this.#hasFixedPlaces && !isTold && this.#inFlight > PLACES_MIN)
+      this.#places = Math.max(PLACES_MIN, Math.floor(0.9 * this.#inFlight));
     this.#grownAtMs = nowMs;
     this.#reshape(nowMs);
+  }
+
+  /** Forgets what refusals and headers taught: the operator knows that it no longer holds. */
+  reset(): void {
+    this.#blockedUntilMs = 0;
+    this.#refusedAtMs = Number.NEGATIVE_INFINITY;
+    this.#scale = 1;
+    this.#burstMs = this.#burstMsMax;
+    this.#places = this.#allowance.concurrency;
+    this.#rates.clear();
+    this.#configure();
+  }
+
+  #configure(): void {
+    const { requests, tokens, inputTokens, outputTokens } = this.#allowance;
+    this.#setRate("requests", requests, "configured", 0);
+    this.#setRate("tokens", tokens, "configured", 0);
+    this.#setRate("input_tokens", inputTokens, "configured", 0);
+    this.#setRate("output_tokens", outputTokens, "configured", 0);
   }
 
   /** Nothing may go here for so long: the account is out of money, or its day is used up. */
@@ -249,7 +271,7 @@ export class Pool {
   #learnFromNothing(nowMs: number): void {
     const elapsedMs = Math.max(1_000, nowMs - this.#window.startMs + (this.#window.lastCount > 0 ? RATE_WINDOW_MS : 0));
     const perMinute = (60_000 * (this.#window.count + this.#window.lastCount)) / elapsedMs;
-    this.#setRate("requests", Math.max(1, perMinute * DECREASE), "learnt", nowMs);
+    this.#setRate("requests", Math.max(GUESS_MIN, perMinute * DECREASE), "learnt", nowMs);
   }
 
   /** Refused while the bucket still held a good part: the provider allows less at once than was taken. */
@@ -263,11 +285,12 @@ export class Pool {
   #recover(nowMs: number): void {
     if (nowMs - this.#refusedAtMs < QUIET_MS || nowMs - this.#grownAtMs < 250) return;
     const isLearnt = [...this.#rates.values()].some(({ source }) => source === "learnt");
-    // A limit that was only guessed is tried beyond: nobody said that it is one.
-    const scaleMax = isLearnt ? 1_000 : 1;
-    const quietFromMs = Math.max(this.#grownAtMs, this.#refusedAtMs + QUIET_MS);
+    const quietS = (nowMs - Math.max(this.#grownAtMs, this.#refusedAtMs + QUIET_MS)) / 1_000;
+    // A limit that was only guessed is tried beyond, and soon: nobody said that it is one.
+    const scaleMax = isLearnt ? GUESS_SCALE_MAX : 1;
+    const grown = isLearnt ? this.#scale * (1 + INCREASE_PER_S) ** quietS : this.#scale + INCREASE_PER_S * quietS;
     const isGrowing = this.#scale < scaleMax;
-    if (isGrowing) this.#scale = Math.min(scaleMax, this.#scale + (INCREASE_PER_S * (nowMs - quietFromMs)) / 1_000);
+    if (isGrowing) this.#scale = Math.min(scaleMax, grown);
     this.#grownAtMs = nowMs;
     const isWidening = this.#burstMs < this.#burstMsMax && nowMs - this.#burstGrownAtMs >= BURST_GROWS_EVERY_MS;
     if (isWidening) {

@@ -37,6 +37,7 @@ export function shareRouter(): () => SharedRouter {
     testStartMs = Date.now();
     simulator.requests.length = 0;
     simulator.setScript(undefined);
+    router.forgetOutages();
   });
   afterAll(async () => {
     await router.close();

@@ -13,6 +13,8 @@ import { cast, type Member } from "./cast.ts";
 export interface Stage {
   simulator: Simulator;
   url: string;
+  /** What one case taught about limits and outages is nothing to the next. */
+  forgetOutages(): void;
   close(): Promise<void>;
 }
 
@@ -34,6 +36,7 @@ export async function openStage(): Promise<Stage> {
   return {
     simulator,
     url: router.url,
+    forgetOutages: () => router.forgetOutages(),
     async close() {
       await router.close();
       await simulator.close();
@@ -52,6 +55,7 @@ export class Scene {
     this.member = member;
     stage.simulator.requests.length = 0;
     stage.simulator.setScript(undefined);
+    stage.forgetOutages();
   }
 
   script(script: Script): void {

@@ -21,6 +21,7 @@ export interface Metrics {
   /** Latency without the last attempt's own time, in ms. */
   addedP50Ms: number;
   addedP99Ms: number;
+  wellBehavedAddedP99Ms: number;
   /** Money per success, compared with the oracle's. */
   costOverOracle: number;
   /** Per request. */
@@ -49,7 +50,7 @@ export function measure(asked: readonly Asked[], { counters, oraclePicoUsd }: To
   const keys = Map.groupBy(judged, ({ arrival }) => arrival.key);
   const shares = [...keys].filter(([key]) => key !== FLOODING_KEY).map(([, own]) => shareOf(own));
   const well = judged.filter(({ arrival }) => arrival.key !== FLOODING_KEY);
-  const added = judged.map(({ answer, latencyMs }) => latencyMs - answer.ownMs).sort((a, b) => a - b);
+  const added = addedMs(judged);
   const sum = (of: (each: Counters) => number) => counters.reduce((total, each) => total + of(each), 0);
   const attempts = sum((each) => each.attempts);
   // Of a caller who left, the attempt was not in vain by anybody's fault.
@@ -68,6 +69,7 @@ export function measure(asked: readonly Asked[], { counters, oraclePicoUsd }: To
     jain: jainOf(shares),
     addedP50Ms: quantile(added, 0.5),
     addedP99Ms: quantile(added, 0.99),
+    wellBehavedAddedP99Ms: quantile(addedMs(well), 0.99),
     costOverOracle: sum((each) => each.billedPicoUsd) / (successes + (asked.length - judged.length)) / oraclePicoUsd,
     upstream429: sum((each) => each.refused) / asked.length,
     wasted: Math.max(0, attempts - useful) / asked.length,
@@ -76,6 +78,11 @@ export function measure(asked: readonly Asked[], { counters, oraclePicoUsd }: To
     silentLosses: judged.filter(({ answer }) => answer.isDone && answer.text !== WHOLE).length,
     errors,
   };
+}
+
+/** Sorted. */
+function addedMs(asked: readonly Asked[]): number[] {
+  return asked.map(({ answer, latencyMs }) => latencyMs - answer.ownMs).sort((a, b) => a - b);
 }
 
 function shareOf(asked: readonly Asked[]): number {
@@ -89,7 +96,7 @@ function jainOf(shares: readonly number[]): number {
 }
 
 /** Of sorted values. */
-export function quantile(sorted: readonly number[], share: number): number {
+function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 

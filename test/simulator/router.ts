@@ -4,7 +4,7 @@ import { openaiChat } from "../../providers/dialects/openai-chat.ts";
 import type { ChatRequest } from "../../src/chat.ts";
 import { type EnabledProvider, Secret } from "../../src/dialect.ts";
 import { createGateway, type Gateway, type GatewayInput } from "../../src/gateway.ts";
-import { createHealth } from "../../src/health.ts";
+import { createHealth, type Health } from "../../src/health.ts";
 import { createLearning, kindOf } from "../../src/learning.ts";
 import { createLimits, type Limits, type PoolConfig } from "../../src/limits.ts";
 import { createMemory } from "../../src/memory.ts";
@@ -28,6 +28,7 @@ export interface RouterSettings {
 
 export interface SimulatedRouter extends Policy {
   limits: Limits;
+  health: Health;
   ledger: AuditedLedger;
 }
 
@@ -44,6 +45,7 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
     matches: (target: string) => target.startsWith(`${pool.name}/`),
   }));
   const limits = createLimits({ nowMs, schedule, draw, pools });
+  const health = createHealth({ nowMs, draw });
   let ids = 0;
   const gateway = createGateway({
     upstream,
@@ -57,7 +59,7 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
     memory: createMemory(nowMs),
     fleet: learning.fleet,
     limits,
-    health: createHealth({ nowMs, draw }),
+    health,
     retryBudget: createRetryBudget({ nowMs }),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
     observe: (settled) => learning.observe(settled),
@@ -67,6 +69,7 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
   });
   return {
     limits,
+    health,
     ledger,
     answer: (arrival, signal) => answer(gateway, ledger, inputOf(arrival, nowMs(), signal)),
     faults: () => [...ledger.faults(), ...leftovers(limits)],
