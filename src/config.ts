@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
 import { nearest } from "./nearest.ts";
+import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
 import { discounted } from "./pricing.ts";
 import { durationMs, microUsd, percentage, sizeBytes, tokenCount } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
@@ -36,21 +37,6 @@ export interface Config {
   disabled: Map<string, string>;
   /** No real provider has a key: the built-in simulated ones answer. */
   simulated: boolean;
-}
-
-/** Per minute, or per day where the name says so. */
-export interface PoolSettings {
-  name: string;
-  /** Patterns on `provider/model`. */
-  targets: string[];
-  requests: number | undefined;
-  tokens: number | undefined;
-  inputTokens: number | undefined;
-  outputTokens: number | undefined;
-  requestsPerDay: number | undefined;
-  tokensPerDay: number | undefined;
-  concurrency: number | undefined;
-  burstMs: number | undefined;
 }
 
 export interface ConfigInputs {
@@ -88,24 +74,6 @@ const PROVIDER = z.strictObject({
 });
 type ProviderSettings = z.output<typeof PROVIDER>;
 
-const COUNT = tokenCount.refine((count) => count > 0, "expected more than 0");
-
-const POOL = z
-  .strictObject({
-    targets: z.array(z.string().min(1)).min(1),
-    rpm: COUNT.optional(),
-    tpm: COUNT.optional(),
-    itpm: COUNT.optional(),
-    otpm: COUNT.optional(),
-    rpd: COUNT.optional(),
-    tpd: COUNT.optional(),
-    concurrency: z.int().min(1).optional(),
-    burst: durationMs.refine((ms) => ms >= 1_000 && ms <= 60_000, "expected a duration from 1s to 60s").optional(),
-  })
-  .refine(({ targets: _, burst: __, ...limits }) => Object.values(limits).some((limit) => limit !== undefined), {
-    message: "a pool needs a limit: rpm, tpm, itpm, otpm, rpd, tpd or concurrency",
-  });
-
 /** Prices decide who is asked and what is billed: they come over TLS, or from this machine. */
 const CATALOG_URL = z.string().refine((text) => {
   const url = URL.parse(text);
@@ -126,7 +94,7 @@ const FILE = z.strictObject({
     .strictObject({ update: z.strictObject({ url: CATALOG_URL, every: durationMs.default(86_400_000) }).optional() })
     .prefault({}),
   providers: z.record(z.string(), PROVIDER).prefault({}),
-  pools: z.record(z.string().min(1).max(100), POOL).prefault({}),
+  pools: POOLS,
 });
 
 /** Target names are split at the first slash, and the id travels in response headers. */
@@ -139,12 +107,8 @@ export function loadConfig(inputs: ConfigInputs): Config | { errors: FileError[]
   const { flags, env } = inputs;
   const named = flags.config ?? (env.SIGNALBOX_CONFIG || undefined);
   const file = named ?? DEFAULT_FILE;
-  if (named !== undefined && !existsSync(named)) {
-    return { errors: [{ file, line: 1, column: 1, message: "this file does not exist" }] };
-  }
-  if (existsSync(file) && !statSync(file).isFile()) {
-    return { errors: [{ file, line: 1, column: 1, message: "this is not a file" }] };
-  }
+  if (named !== undefined && !existsSync(named)) return { errors: [outsideOfFile(file, "this file does not exist")] };
+  if (existsSync(file) && !statSync(file).isFile()) return { errors: [outsideOfFile(file, "this is not a file")] };
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
   return buildConfig(inputs, { file, text });
 }
@@ -172,7 +136,7 @@ export function buildConfig(
       url: settings.catalog.update.url,
       everyMs: Math.max(60_000, settings.catalog.update.every),
     },
-    pools: poolsOf(read, providers, errors),
+    pools: poolsOf(read, [...knownIds(inputs), ...Object.keys(settings.providers)], errors),
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
     ...providers,
   };
@@ -186,37 +150,6 @@ export function buildConfig(
     errors.push(host === undefined ? read.at(["server", "host"], message) : outsideOfFile(host.from, message));
   }
   return errors.length > 0 ? { errors } : config;
-}
-
-function poolsOf(
-  read: Checked<FileSettings>,
-  { providers, disabled }: Pick<Config, "providers" | "disabled">,
-  errors: FileError[],
-): PoolSettings[] {
-  const ids = [...providers.keys(), ...disabled.keys()];
-  return Object.entries(read.value.pools).map(([name, pool]) => {
-    for (const [at, pattern] of pool.targets.entries()) {
-      const [provider = ""] = pattern.split("/");
-      if (provider.includes("*") || ids.includes(provider)) continue;
-      const close = nearest(provider, ids, 3);
-      const hint = close.length === 0 ? "" : ` Did you mean ${close.join(" or ")}?`;
-      const message = `pools.${name}.targets[${at}]: there is no provider "${provider}".${hint} Expected a pattern on provider/model such as openai/gpt-*.`;
-      errors.push(read.at(["pools", name, "targets", at], message));
-    }
-    const { targets, rpm, tpm, itpm, otpm, rpd, tpd, concurrency, burst } = pool;
-    return {
-      name,
-      targets,
-      requests: rpm,
-      tokens: tpm,
-      inputTokens: itpm,
-      outputTokens: otpm,
-      requestsPerDay: rpd,
-      tokensPerDay: tpd,
-      concurrency,
-      burstMs: burst,
-    };
-  });
 }
 
 /** What the command line or else the environment says, and which of them. An empty variable counts as unset. */

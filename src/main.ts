@@ -98,11 +98,12 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     state.isDraining = true;
     rules.close();
     await refresher?.close();
+    // Whoever still waits for a turn is told at once: the callers' own retries find another process.
+    traffic.limits.close();
     await drain(server);
     clearInterval(saving);
     learning.saveAll();
     traffic.save();
-    traffic.limits.close();
     await upstream.close();
     await ledger.close();
     await simulator?.close();

@@ -259,7 +259,8 @@ test("no secret reaches logs, errors, headers, the ledger or health, whatever ha
 });
 
 async function everything({ url, post }: TestRouter, model: string): Promise<string> {
-  const headers = { authorization: "Bearer sk-sb-canary-key" };
+  // Nobody waits for a limit to pass.
+  const headers = { authorization: "Bearer sk-sb-canary-key", "x-request-timeout-ms": "900" };
   const response = await post({ ...ASK, model }, { headers });
   const health = await fetch(`${url}/health`);
   return [await response.text(), JSON.stringify([...response.headers]), await health.text()].join("\n");

@@ -325,6 +325,7 @@ describe("a call with a token", () => {
       request,
       target,
       repairs: [],
+      lease: { heard() {}, counted() {}, end() {}, cancel() {} },
       signal: new AbortController().signal,
     };
     const result = await callOnce(deps as unknown as AttemptDeps, input as unknown as AttemptInput);

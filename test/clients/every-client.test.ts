@@ -216,10 +216,11 @@ describe.each(CLIENTS)("$name", (client) => {
 
     for (const { trouble, script, question, ...failing } of FAILURES) {
       test(`raises its own error for: ${trouble}`, async () => {
-        const { baseURL, simulator } = shared();
+        const { baseURL, simulator, forgetOutages } = shared();
         if (script !== undefined) simulator.setScript(() => script);
         const asked = { model: family.model, prompt: "Hello there", ...question?.(family) };
         for (const way of ["ask", "stream"] as const) {
+          forgetOutages();
           const { name, status, code, message } = await failed(client, client[way](baseURL, asked));
           const expected = { status: failing.expect.status, code: failing.expect.code };
           expect({ name, status, code }).toEqual({ name: client.errorNames[trouble], ...expected });

@@ -14,6 +14,8 @@ export interface SharedRouter {
   /** `requests` are those of the running test; its script does not outlive it. */
   simulator: Simulator;
   openai: OpenAI;
+  /** What the last calls taught about limits and outages is nothing to the next. */
+  forgetOutages(): void;
   /** The rows of the running test, when all that was begun is settled. */
   ledger(): Promise<LedgerRows>;
 }
@@ -47,7 +49,14 @@ export function shareRouter(): () => SharedRouter {
   return () => {
     const baseURL = `${router.url}/v1`;
     const openai = new OpenAI({ baseURL, apiKey: API_KEY, maxRetries: 0 });
-    return { baseURL, simulator, openai, ledger: () => settledRows(router.url, join(dir, "data"), testStartMs) };
+    const { forgetOutages } = router;
+    return {
+      baseURL,
+      simulator,
+      openai,
+      forgetOutages,
+      ledger: () => settledRows(router.url, join(dir, "data"), testStartMs),
+    };
   };
 }
 
