@@ -1,6 +1,6 @@
 // The router and three simpler policies over the same simulated providers and callers, in virtual time.
-// `node bench/simulate.ts [--scenario S2] [--policy signalbox] [--seed 7] [--seeds 3] [--minutes 20] [--first-byte 10s]
-// [--trace file.csv]`.
+// `node bench/simulate.ts [--scenario S2] [--policy signalbox] [--seed 7] [--seeds 3] [--minutes 20]
+// [--rule "timeouts: { first_byte: 10s }"] [--trace file.csv]`.
 // `--scenario` takes the beginning of a name. Exit code 1 when attempts do not add up.
 import { parseArgs } from "node:util";
 import { type Metrics, meanOf } from "../test/simulator/metrics.ts";
@@ -15,7 +15,7 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: "1" },
     seeds: { type: "string", default: "1" },
     minutes: { type: "string", default: "20" },
-    "first-byte": { type: "string" },
+    rule: { type: "string" },
     trace: { type: "string" },
   },
 });
@@ -50,7 +50,7 @@ async function runAll(scenario: Scenario, policy: PolicyName, trace: string | un
     const onMinute = (minute: number) => {
       if (minute % 5 === 0) process.stderr.write(`\r${scenario.name} ${policy} seed ${seed}: minute ${minute} `);
     };
-    const run = await simulate(scenario, policy, { seed, onMinute, trace, firstByte: flags["first-byte"] });
+    const run = await simulate(scenario, policy, { seed, onMinute, trace, rule: flags.rule });
     const took = seconds(performance.now() - startMs);
     process.stderr.write(`\r${scenario.name} ${policy} seed ${seed}: ${run.metrics.requests} requests in ${took} s\n`);
     for (const fault of run.faults.slice(0, 5)) console.log(`FAULT ${scenario.name} ${policy} seed ${seed}: ${fault}`);

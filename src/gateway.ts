@@ -19,7 +19,7 @@ import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
-import { keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
+import { firstByteMs, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 import type { Clocks } from "./upstream.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps {
@@ -261,7 +261,7 @@ async function callTarget(
     ...how,
     catalogVersion: run.catalogVersion,
     signal: input.signal,
-    clocks: clocksFor(run.planned, at, input.request.stream, msLeft),
+    clocks: clocksFor(run, at, msLeft),
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {
     how.lease.cancel();
@@ -281,9 +281,11 @@ async function callTarget(
  * A stream shows within its first-byte clock whether it lives. A buffered answer shows nothing before it is complete, so
  * an attempt that has a successor gets half of the time that is left, and a hanging provider still leaves time for it.
  */
-function clocksFor(planned: Plan, at: number, stream: boolean, msLeft: number): Clocks {
-  const { connectMs, firstByteMs, idleMs } = planned;
-  if (stream) return { connectMs, firstByteMs, idleMs, totalMs: Math.max(1, msLeft) };
+function clocksFor({ planned, row }: Run, at: number, msLeft: number): Clocks {
+  const { connectMs, idleMs } = planned;
+  if (row.input.request.stream) {
+    return { connectMs, firstByteMs: firstByteMs(row.deps, planned, at), idleMs, totalMs: Math.max(1, msLeft) };
+  }
   const hasSuccessor = at + 1 < planned.candidates.length;
   const totalMs = Math.max(1, hasSuccessor ? msLeft / 2 : msLeft);
   return { connectMs, firstByteMs: totalMs, idleMs: totalMs, totalMs };

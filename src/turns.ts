@@ -26,11 +26,9 @@ export interface Seeking {
   signal: AbortSignal;
 }
 
-export type Found =
-  | { kind: "lease"; at: number; lease: Lease; queuedMs: number }
-  | { kind: "none"; error: ProviderError };
+export type Found = { kind: "lease"; at: number; lease: Lease } | { kind: "none"; error: ProviderError };
 
-/** The share of outputs that what is reserved suffices for: more is wasted, less is refused too often (see ARCHITECTURE). */
+/** The share of outputs that what is reserved suffices for: more is wasted, less is refused too often. */
 const RESERVED_QUANTILE = 0.9;
 const PRIOR_OUTPUT_TOKENS = 500;
 const PRIOR_MS = 6_000;
@@ -38,7 +36,8 @@ const PRIOR_MS = 6_000;
 /** A place at one of the candidates `eligible` (by index into the plan, in order), or why there is none. */
 export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Promise<Found> {
   const { planned, asked, deadlineMs, signal } = seeking;
-  const indices = admitted(deps, planned, eligible);
+  const healthy = eligible.filter((at) => deps.health.admits(targetAt(planned, at)));
+  const indices = healthy.length > 0 ? healthy : bySoonest(deps, planned, eligible);
   const options = indices.map((at) => optionOf(deps, seeking, planned.candidates[at] as PlannedTarget));
   const shortestMs = Math.min(...indices.map((at) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
@@ -57,12 +56,29 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
   const { target } = options[turn.at] as Option;
   const lease = createLease(target, turn.reservation, deps.nowMs, deps.health.begin(healthTarget(target)));
-  return { kind: "lease", at: indices[turn.at] as number, lease, queuedMs: turn.queuedMs };
+  return { kind: "lease", at: indices[turn.at] as number, lease };
 }
 
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
 function knownMs({ score }: PlannedTarget): number {
   return score === undefined || score.isGuess ? 0 : score.latencyMs;
+}
+
+const FIRST_BYTE_MS_MIN = 10_000;
+/** Models that think take as long as the question is hard. */
+const THINKING_MS_MIN = 60_000;
+const FIRST_BYTE_FACTOR = 4;
+
+/** How long a stream may stay silent before it counts as hanging: several times what nearly all take there, as far as that is
+ *  known and the rule does not say. */
+export function firstByteMs({ fleet }: TurnDeps, planned: Plan, at: number): number {
+  const { target, score } = planned.candidates[at] as PlannedTarget;
+  if (!planned.isFirstByteAdapted) return planned.firstByteMs;
+  const fresh = (score?.inputTokens ?? 0) - (score?.cachedTokens ?? 0);
+  const usual = fleet.firstByteMs(targetName(target), fresh, 0.95);
+  if (usual === undefined) return planned.firstByteMs;
+  const least = target.entry?.reasoning === true ? THINKING_MS_MIN : FIRST_BYTE_MS_MIN;
+  return Math.min(planned.firstByteMs, Math.max(least, FIRST_BYTE_FACTOR * usual));
 }
 
 /** For a further call of a request that has its place already: a repaired one, or one that goes on with an answer. */
@@ -72,15 +88,14 @@ export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number): Lease {
   return createLease(option.target, reservation, deps.nowMs, deps.health.begin(healthTarget(option.target)));
 }
 
-/** Those whose breakers are closed; when none is, the one that opens again first: better to try than to refuse untried. */
-function admitted({ health }: TurnDeps, { candidates }: Plan, eligible: readonly number[]): number[] {
-  const targetAt = (at: number) => healthTarget((candidates[at] as PlannedTarget).target);
-  const healthy = eligible.filter((at) => health.admits(targetAt(at)));
-  if (healthy.length > 0) return healthy;
-  const soonest = eligible.reduce((best, at) =>
-    health.openUntilMs(targetAt(at)) < health.openUntilMs(targetAt(best)) ? at : best,
-  );
-  return [soonest];
+/** When no breaker is closed: the one that is to close again first before the others. Better to try than to refuse untried. */
+function bySoonest({ health }: TurnDeps, planned: Plan, eligible: readonly number[]): number[] {
+  const openUntilMs = (at: number) => health.openUntilMs(targetAt(planned, at));
+  return eligible.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+}
+
+function targetAt({ candidates }: Plan, at: number): HealthTarget {
+  return healthTarget((candidates[at] as PlannedTarget).target);
 }
 
 function healthTarget(target: Target): HealthTarget {

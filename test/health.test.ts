@@ -182,10 +182,21 @@ describe("opening", () => {
     expect(world.health.admits(A)).toBe(true);
   });
 
-  test("a call made in spite of it, since nothing else was left, does not close it", () => {
+  test("a call made in spite of it, since nothing else was left, opens it bit by bit when it is answered", () => {
     const world = new World();
-    world.calls(A, ...times(5, "server" as const), "ok");
+    world.calls(A, ...times(5, "server" as const));
     expect(world.health.admits(A)).toBe(false);
+    world.calls(A, "ok");
+    expect(world.stateOf(A.name)).toBe("half_open");
+    expect(world.health.admits(A)).toBe(true);
+  });
+
+  test("a call made in spite of it that fails does not keep it open for longer", () => {
+    const world = new World();
+    world.calls(A, ...times(5, "server" as const));
+    const openMs = world.openMs(A);
+    world.calls(A, "server");
+    expect(world.openMs(A)).toBe(openMs);
   });
 
   test("a call has one outcome: telling a second is a bug", () => {

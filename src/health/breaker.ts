@@ -92,6 +92,14 @@ export class Breaker {
     if (era !== this.#era) return;
     this.#running -= 1;
     this.#inARow = 0;
+    // Called for want of anything better, and it answered: the outage is over, whatever was expected of it.
+    if (this.#state === "open") {
+      this.#state = "half_open";
+      this.#openUntilMs = nowMs;
+      this.#places = 1;
+      this.#running = 0;
+      this.#era += 1;
+    }
     if (this.#state !== "half_open") return;
     this.#places *= 2;
     if (this.#places <= PLACES_MAX) return;
@@ -113,6 +121,8 @@ export class Breaker {
     if (era !== this.#era) return;
     this.#running -= 1;
     this.#inARow += 1;
+    // Called for want of anything better: it is known to be out, and being tried does not keep it out for longer.
+    if (this.#state === "open") return;
     const isTooOften = this.#outcomes >= SAMPLES_MIN && this.#failures / this.#outcomes > RATE_MAX;
     if (this.#state !== "half_open" && this.#inARow < how.inARowMax && !isTooOften) return;
     const exponential = Math.min(OPEN_MS_MAX, OPEN_MS * 2 ** this.#lately(this.#openings, nowMs));

@@ -31,6 +31,8 @@ const INCREASE_PER_S = 0.02;
 const GUESS_SCALE_MAX = 10_000;
 const BURST_GROWS_EVERY_MS = 300_000;
 const PLACES_MIN = 2;
+/** So many calls at once, and their number is taken for what was passed: fewer at once are also fewer a minute. */
+const MANY_PLACES = 4;
 /** A minute: few calls before a refusal say little about the limit. */
 const GUESS_MIN = 60;
 const PLACES_GROW_EVERY_MS = 2_000;
@@ -173,7 +175,7 @@ export class Pool {
     this.#loweredAtMs = nowMs;
     this.#roll(nowMs);
     this.#shortenBurst(nowMs);
-    if (this.#rates.size === 0) this.#learnFromNothing(nowMs);
+    if (this.#rates.size === 0 && this.#inFlight <= MANY_PLACES) this.#learnFromNothing(nowMs);
     else this.#scale = Math.max(SCALE_MIN, this.#scale * DECREASE);
     // Where rates were told, they are what was passed; where nothing was, it may as well have been the calls at once.
     const isTold = [...this.#rates.values()].some(({ source }) => source !== "learnt");

@@ -88,7 +88,7 @@ export const RULE_KEYS: readonly RuleKey[] = [
   {
     key: "rules[].timeouts.first_byte",
     meaning: "Until the first content of a stream; keep-alives do not count.",
-    absent: "`120s`",
+    absent: "four times what nearly all streams of the target take, `10s` to `120s`",
   },
   { key: "rules[].timeouts.idle", meaning: "Between two pieces of content of a stream.", absent: "`120s`" },
   {

@@ -32,6 +32,8 @@ export interface Plan {
   maxAttempts: number;
   connectMs: number | undefined;
   firstByteMs: number;
+  /** The rule does not say: shorter where the target's past shows that it would be. */
+  isFirstByteAdapted: boolean;
   idleMs: number;
   totalMs: number;
   /** Whose turn it is when no target is free, and how long the caller may be kept waiting. */
@@ -162,6 +164,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
       wishes?.allowFallbacks === false && wishes.order.length === 0 ? 1 : (rule?.attempts ?? DEFAULT_ATTEMPTS),
     connectMs: rule?.timeouts.connectMs,
     firstByteMs: rule?.timeouts.firstByteMs ?? DEFAULT_FIRST_BYTE_MS,
+    isFirstByteAdapted: rule?.timeouts.firstByteMs === undefined,
     idleMs: rule?.timeouts.idleMs ?? DEFAULT_IDLE_MS,
     totalMs: rule?.timeouts.totalMs ?? DEFAULT_TOTAL_MS,
     priority: rule?.priority ?? DEFAULT_PRIORITY,

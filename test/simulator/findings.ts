@@ -22,7 +22,9 @@ export function convergence(id: string, cut: Incident): Findings {
     const restoredAtS = Math.floor(cut.toMs / 1_000);
     const limit = ((provider.profile.limits.requests ?? 0) * (cut.factor ?? 1) * WINDOW_S) / 60;
     const before = sumOf(admittedPerS, cutAtS - 60, 60) / 6;
-    const settledAt = firstS(cutAtS, restoredAtS, (at) => sumOf(attemptsPerS, at, WINDOW_S) <= 1.1 * limit);
+    // Twice in a row: one quiet window may be chance.
+    const isWithin = (at: number) => sumOf(attemptsPerS, at, WINDOW_S) <= 1.1 * limit;
+    const settledAt = firstS(cutAtS, restoredAtS, (at) => isWithin(at) && isWithin(at + WINDOW_S));
     const backAt = firstS(restoredAtS, admittedPerS.length, (at) => sumOf(admittedPerS, at, WINDOW_S) >= 0.9 * before);
     const inTime = asked.filter(({ arrival }) => arrival.atMs >= cut.fromMs && arrival.atMs < cut.fromMs + 30_000);
     return {
@@ -53,7 +55,7 @@ export function outage(down: Incident): Findings {
     const during = asked.filter(({ arrival }) => arrival.atMs >= down.fromMs && arrival.atMs < down.toMs);
     const attempts = during.reduce((sum, { answer }) => sum + answer.attempts, 0);
     return {
-      "s until 90 % succeed again": firstS(endS, endS + 300, (at) => shareOf(asked, at, WINDOW_S) >= 0.9) - endS,
+      "s until 90 % succeed again": firstS(endS, endS + 300, (at) => shareOf(asked, at, 3 * WINDOW_S) >= 0.9) - endS,
       "peak of attempts ÷ usual": peak / usual,
       "attempts per request in the outage": attempts / Math.max(1, during.length),
       "success in the 90 s after": shareOf(asked, endS, 90),

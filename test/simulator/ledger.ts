@@ -5,7 +5,8 @@ export interface AuditedLedger extends Ledger {
   /** The attempts of a request, in order. */
   attemptsOf(requestId: string): readonly Settled[];
   faults(): string[];
-  costNanoUsd(): number;
+  /** Of the attempts whose cost is known. */
+  spentNanoUsd(): number;
 }
 
 interface Settled {
@@ -44,7 +45,7 @@ export function createAuditedLedger(): AuditedLedger {
     },
     attemptsOf: (requestId) => settled.get(requestId) ?? [],
     faults: () => [...faults, ...[...open.keys()].map((name) => `${name} was never settled`)],
-    costNanoUsd: () => cost,
+    spentNanoUsd: () => cost,
     flush: async () => {},
     saveStatistics() {},
     loadStatistics: () => undefined,

@@ -27,4 +27,6 @@ export interface Policy {
   answer(arrival: Arrival, signal: AbortSignal): Promise<Answer>;
   /** After the run: what does not add up; empty when everything does. */
   faults(): string[];
+  /** What it believes to have spent, where it keeps books. */
+  spentNanoUsd?(): number;
 }

@@ -114,6 +114,10 @@ export class SimulatedProvider {
     return course;
   }
 
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
   /** Share of the nominal limits that is in force. */
   scale(): number {
     return this.#incident("cut")?.factor ?? 1;

@@ -22,14 +22,14 @@ const MODEL = "chat";
 export interface RouterSettings {
   /** What the operator knows of limits and writes into signalbox.yaml; the rest is learnt. */
   pools: Omit<PoolConfig, "matches">[];
-  /** `timeouts.first_byte` of the rule, such as `10s`; absent: the router's default. */
-  firstByte?: string | undefined;
+  /** Further keys of the rule, in YAML's flow style: `timeouts: { first_byte: 10s }, queue: { max_wait: 50s }`. */
+  rule?: string | undefined;
 }
 
-export interface SimulatedRouter extends Policy {
+/** Limits and health for those who want to watch a run. */
+interface SimulatedRouter extends Policy {
   limits: Limits;
   health: Health;
-  ledger: AuditedLedger;
 }
 
 export function signalbox(world: World, settings: RouterSettings): SimulatedRouter {
@@ -70,9 +70,9 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
   return {
     limits,
     health,
-    ledger,
     answer: (arrival, signal) => answer(gateway, ledger, inputOf(arrival, nowMs(), signal)),
     faults: () => [...ledger.faults(), ...leftovers(limits)],
+    spentNanoUsd: ledger.spentNanoUsd,
   };
 }
 
@@ -131,11 +131,11 @@ async function answer(gateway: Gateway, ledger: AuditedLedger, input: GatewayInp
   return { ...told, ownMs: attempts.at(-1)?.tookMs ?? 0, attempts: attempts.length };
 }
 
-function snapshotOf(profiles: readonly Profile[], { firstByte }: RouterSettings): Snapshot {
+function snapshotOf(profiles: readonly Profile[], { rule: more }: RouterSettings): Snapshot {
   const providers = new Map(profiles.map((profile) => [profile.id, enabled(profile)]));
   const targets = profiles.map(({ id }) => `${id}/${MODEL}`).join(", ");
-  const timeouts = firstByte === undefined ? "" : `, timeouts: { first_byte: ${firstByte} }`;
-  const rule = `{ name: chat, model: ${MODEL}, pick: cheapest, from: [${targets}]${timeouts} }`;
+  const keys = [`name: chat, model: ${MODEL}, pick: cheapest, from: [${targets}]`, more];
+  const rule = `{ ${keys.filter((key) => key !== undefined).join(", ")} }`;
   const text = `version: 1\nrules:\n  - ${rule}\n`;
   const rules = compile([{ file: "simulation.yaml", text }], () => undefined);
   if ("errors" in rules) throw new Error(`the simulation's own rules are wrong: ${JSON.stringify(rules.errors)}`);

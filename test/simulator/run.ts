@@ -13,7 +13,7 @@ import { createSimulatedUpstream } from "./upstream.ts";
 type Build = (world: World, scenario: Scenario, options: RunOptions) => Policy;
 
 export const POLICIES = {
-  signalbox: (world, { pools }, { firstByte }) => signalbox(world, { pools, firstByte }),
+  signalbox: (world, { pools }, { rule }) => signalbox(world, { pools, rule }),
   naive: naiveClient,
   "round robin": roundRobin,
   shuffle: shuffleWithCooldown,
@@ -31,6 +31,8 @@ export interface Run {
   findings: Record<string, number>;
   asked: Asked[];
   providers: SimulatedProvider[];
+  /** What the policy believes to have spent. */
+  spentNanoUsd: number | undefined;
 }
 
 export interface RunOptions {
@@ -38,7 +40,7 @@ export interface RunOptions {
   /** File that is replayed where the scenario replays one. */
   trace?: string | undefined;
   /** See RouterSettings. */
-  firstByte?: string | undefined;
+  rule?: string | undefined;
   onMinute?(minute: number): void;
 }
 
@@ -67,10 +69,17 @@ export async function simulate(scenario: Scenario, name: PolicyName, options: Ru
     counters: providers.map(({ counters }) => counters),
     oraclePicoUsd: oraclePicoUsd(profiles, arrivals, minutes),
   });
-  const lost = arrivals.length - asked.length;
-  const faults = lost === 0 ? policy.faults() : [...policy.faults(), `${lost} requests were never answered`];
+  const faults = [...policy.faults(), ...faultsOf(providers)];
+  if (asked.length < arrivals.length) faults.push(`${arrivals.length - asked.length} requests were never answered`);
   const findings = scenario.findings?.(asked, providers) ?? {};
-  return { metrics, hash: engine.hash(), faults, findings, asked, providers };
+  return { metrics, hash: engine.hash(), faults, findings, asked, providers, spentNanoUsd: policy.spentNanoUsd?.() };
+}
+
+function faultsOf(providers: readonly SimulatedProvider[]): string[] {
+  const busy = providers.filter(({ inFlight }) => inFlight > 0);
+  return busy.map(
+    ({ profile, inFlight }) => `${inFlight} calls of provider ${profile.id} were neither read nor closed`,
+  );
 }
 
 function arrivalsOf(engine: Engine, { load, minutes, replaySpeed }: Scenario, trace: string | undefined): Arrival[] {

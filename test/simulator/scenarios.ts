@@ -44,6 +44,19 @@ function chaos(share: number): Make {
   };
 }
 
+/** The more even the keys' arrivals (`shape`; 1: Poisson), the nearer is the burst to twice the limit, and each key to its
+ *  fair share of it. Of uneven keys the one that asks for most waits longest, which may be longer than the queue holds. */
+function burst(shape: number): Make {
+  return () => {
+    const profiles: Profile[] = [{ ...OPENAI_LIKE, limits: { requests: 600 }, errors: {} }];
+    const fromMs = 20_000;
+    const perSecond = (atMs: number) => (atMs >= fromMs && atMs < fromMs + 30_000 ? 20 : 2);
+    const load = constantLoad(20, { perSecond, floodingShare: 0, shape });
+    const keys = shape === 1 ? "uneven keys" : "even keys";
+    return { title: `one provider, twice its limit for 30 s, ${keys}`, profiles, pools: poolsOf(profiles), load };
+  };
+}
+
 const MAKERS: Readonly<Record<string, Make>> = {
   S1: (minutes) => {
     return {
@@ -59,19 +72,8 @@ const MAKERS: Readonly<Record<string, Make>> = {
   "S2-80": chaos(0.8),
   "S2-95": chaos(0.95),
   "S2-120": chaos(1.2),
-  S3: (minutes) => {
-    const profiles: Profile[] = [{ ...OPENAI_LIKE, limits: { requests: 600 }, errors: {} }];
-    // Poisson: with burstier keys it would be more than twice the limit by chance, and no queue of 30 s could hide that.
-    const fromMs = 20_000;
-    const perSecond = (atMs: number) => (atMs >= fromMs && atMs < fromMs + 30_000 ? 20 : 2);
-    const load = constantLoad(20, { perSecond, floodingShare: 0, shape: 1 });
-    return {
-      title: `one provider, twice its limit for 30 s of ${minutes} min`,
-      profiles,
-      pools: poolsOf(profiles),
-      load,
-    };
-  },
+  S3: burst(8),
+  "S3-uneven": burst(1),
   S4: (minutes) => {
     const cut: Incident = { kind: "cut", factor: 0.5, ...between(minutes, 1 / 3, 2 / 3) };
     const cheap: Profile = { ...ANTHROPIC_LIKE, rates: { input: 250_000, output: 1_000_000 }, incidents: [cut] };

@@ -36,6 +36,7 @@ const TARGETS: Readonly<Record<string, readonly Target[]>> = {
     { what: "jain", min: 0.99 },
   ],
   S3: [{ what: "surfaced429", max: 0 }],
+  "S3-uneven": [{ what: "surfaced429", max: 0 }],
   // Every tenth answer is cut off: that much is in vain whatever the router does.
   S8: [{ what: "wasted", max: 0.15 }],
 };

@@ -52,6 +52,7 @@ class Exchange {
     if (course.kind === "refused")
       return this.#opened(course.status, course.headers, { text: errorBody(course.code, course.message) });
     if (course.kind === "silent") throw new Error("a silent call has no end but its clocks");
+    if (!stream) this.#close();
     if (stream) return this.#opened(200, course.headers, { chunks: this.#chunks(course) });
     return this.#opened(200, course.headers, course.flaw === "truncated" ? { broken: true } : { text: bodyOf(course) });
   }
@@ -69,11 +70,7 @@ class Exchange {
         if ("chunks" in body) return body.chunks;
         throw new Error("the simulated answer is no stream");
       },
-      text: async () => {
-        this.#close();
-        if ("text" in body) return { text: body.text };
-        return { error: BROKEN };
-      },
+      text: async () => ("text" in body ? { text: body.text } : { error: BROKEN }),
       progress: () => {
         this.#phaseAtMs = this.#engine.nowMs() + this.#request.clocks.idleMs;
       },
@@ -84,10 +81,13 @@ class Exchange {
 
   async *#chunks(answer: Extract<Course, { kind: "answer" }>): ReturnType<Opened["chunks"]> {
     try {
-      for (const { at, bytes } of piecesOf(answer)) {
+      const pieces = piecesOf(answer);
+      for (const [number, { at, bytes }] of pieces.entries()) {
         const pieceMs = answer.firstMs + at * (answer.totalMs - answer.firstMs);
         const failure = await this.#waitUntil(this.#startMs + pieceMs);
         if (failure !== undefined) return failure;
+        // Its place is free once the provider has sent the last byte, not when somebody has read it.
+        if (number === pieces.length - 1) this.#close();
         yield bytes;
       }
       // Connections that are closed too early and such that break are both seen in the field.
