@@ -259,3 +259,60 @@ function unusedPort(): Promise<number> {
     });
   });
 }
+
+describe("limits", () => {
+  const config = "pools: { luna: { targets: [openai/gpt-6-luna], concurrency: 2 } }\n";
+  const slow = { ttftMs: 150 };
+
+  test("more calls than a provider allows at once wait for their turn, and all are answered", async () => {
+    const { post, simulator, ledger } = await startTestRouter({ config });
+    simulator.setScript(() => slow);
+    const answers = await Promise.all(Array.from({ length: 8 }, () => post({ ...ASK, model: "openai/gpt-6-luna" })));
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200));
+    // Never more than two at a time: each begins when an earlier one has ended.
+    const { attempts } = await ledger();
+    const begun = attempts.map(({ opened_at_ms }) => opened_at_ms as number).sort((a, b) => a - b);
+    const ended = attempts.map(({ ended_at_ms }) => ended_at_ms as number).sort((a, b) => a - b);
+    for (let at = 2; at < 8; at += 1) expect(begun[at]).toBeGreaterThanOrEqual(ended[at - 2] as number);
+  });
+
+  test("a call that would wait for longer than its rule allows is refused at once, with the time to come back", async () => {
+    const rules = `
+version: 1
+rules:
+  - { name: hurry, model: house, from: [openai/gpt-6-luna], queue: { max_wait: 1ms } }
+`;
+    const { post, simulator } = await startTestRouter({ config: config.replace("2", "1"), rules });
+    simulator.setScript(() => ({ hang: "headers" }));
+    const leaving = new AbortController();
+    const first = post(ASK, { signal: leaving.signal }).catch(() => undefined);
+    await expect.poll(() => simulator.requests.length).toBe(1);
+    const refused = await post(ASK);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+    expect(Number(refused.headers.get("retry-after-ms"))).toBeGreaterThanOrEqual(1_000);
+    const { error } = (await refused.json()) as { error: Record<string, unknown> };
+    expect(error).toMatchObject({ type: "rate_limit_error", code: "router_capacity", param: "concurrency" });
+    leaving.abort();
+    await first;
+  });
+
+  test("a target that keeps failing is passed over, and /health says so", async () => {
+    const { post, simulator, url } = await startTestRouter({ rules: TWO_PROVIDERS });
+    simulator.setScript(firstFails({ status: 503 }));
+    for (let call = 0; call < 5; call += 1) expect((await post(ASK)).status).toBe(200);
+    expect(simulator.requests.filter(({ path }) => path.includes("chat/completions"))).toHaveLength(3);
+    const health = (await (await fetch(`${url}/health`)).json()) as { breakers: unknown[] };
+    expect(health.breakers).toMatchObject([{ name: "openai/gpt-6-luna", scope: "target", state: "open" }]);
+  });
+
+  test("a 429 of the only target is waited out", async () => {
+    const { post, simulator, ledger } = await startTestRouter();
+    simulator.setScript(({ serial }) => (serial === 1 ? { status: 429, retryAfterS: 1 } : undefined));
+    const answer = await post({ ...ASK, model: "openai/gpt-6-luna" });
+    expect(answer.status).toBe(200);
+    const { attempts } = await ledger();
+    expect(attempts.map(({ error_kind }) => error_kind)).toEqual(["rate_limited", null]);
+    expect((attempts[1]?.opened_at_ms as number) - (attempts[0]?.ended_at_ms as number)).toBeGreaterThanOrEqual(1_000);
+  });
+});
