@@ -55,7 +55,6 @@ export class Scene {
     this.member = member;
     stage.simulator.requests.length = 0;
     stage.simulator.setScript(undefined);
-    stage.forgetOutages();
   }
 
   script(script: Script): void {
@@ -65,6 +64,8 @@ export class Scene {
   /** Bodies name a model of this provider; without one it is the usual one. */
   post(body: JsonObject, init: RequestInit = {}): Promise<Response> {
     const model = `${this.member.provider.id}/${body.model ?? this.member.model}`;
+    // Each call stands for itself: none waits for a limit that an earlier one has met.
+    this.#stage.forgetOutages();
     // One try: a failure is shown as it is, and nobody waits for a second one.
     const provider = { only: [this.member.provider.id], allow_fallbacks: false };
     return postChat(this.#stage.url, { provider, ...body, model }, init);
