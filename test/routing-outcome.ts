@@ -66,6 +66,7 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     attempts: maxAttempts,
     timeouts: [firstByteMs, idleMs, totalMs],
     connect: connectMs,
+    queue: [planned.priority, planned.maxWaitMs],
     affinityTtl: affinityTtlMs,
     explored: trace.explored,
     passedOver: trace.passedOver.map(({ rule, why }) => `${rule}: ${why}`),

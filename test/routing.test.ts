@@ -30,6 +30,7 @@ const ON_DEMAND = [
   "attempts",
   "timeouts",
   "connect",
+  "queue",
   "affinityTtl",
   "explored",
   "passedOver",
