@@ -241,13 +241,15 @@ class PacedLimits implements Limits {
     return pool;
   }
 
-  /** Callers may name models nobody knows; what was learnt about the oldest idle target is forgotten. */
+  /** Callers may name models nobody knows; what was learnt about the oldest idle target is forgotten. Of a configured pool
+   *  only the target's name is: it is matched again when it comes back. */
   #makeRoom(): void {
     if (this.#poolOfTarget.size < POOLS_MAX) return;
     for (const [name, pool] of this.#poolOfTarget) {
-      if (pool.name !== name || !pool.isIdle) continue;
+      const isConfigured = this.#options.pools.some((config) => config.name === pool.name);
+      if (!isConfigured && !pool.isIdle) continue;
       this.#poolOfTarget.delete(name);
-      this.#pools.delete(pool.name);
+      if (!isConfigured) this.#pools.delete(pool.name);
       return;
     }
   }

@@ -306,6 +306,19 @@ describe("waiting", () => {
   });
 });
 
+test("however many models callers name, what is kept of them has a bound, and a configured pool is never forgotten", async () => {
+  const { limits } = setUp([poolOf("a", { requestsPerDay: 10_000 })]);
+  for (let at = 0; at < 1_500; at += 1) {
+    for (const provider of ["a", "b"]) {
+      const turn = await granted(ask(limits, { targets: [targetOf(provider, `model ${at}`)] }));
+      turn.reservation.settle(undefined, true);
+    }
+  }
+  const { pools } = limits.status();
+  expect(pools.length).toBeLessThanOrEqual(1_024);
+  expect(pools.find(({ name }) => name === "a")?.quotas[0]?.used).toBe(1_500);
+});
+
 describe("fairness", () => {
   /** All ask at once; the keys in the order in which they are served, one place for a second each. */
   async function served(wishes: Wish[]): Promise<string[]> {
