@@ -1,4 +1,4 @@
-// The one table that says what a failed attempt leads to. Docs tables are generated from it; nobody else retries.
+// The one table that says what a failed attempt leads to. Nobody else retries; limits and breakers say when and where.
 import type { ErrorKind, ProviderError } from "./chat.ts";
 import type { CallerError } from "./dialect.ts";
 

@@ -215,7 +215,7 @@ function settleMs({ sources, errors }: Reading, before: readonly Source[]): numb
   return Math.max(SETTLE_WHOLE_MS, ...waits);
 }
 
-/** Longer than any line that is repeated in a file: an end of this length is the end. */
+/** So long an end of a file hardly ever stands in its middle as well. */
 const END_CHARS = 80;
 
 function fileSettleMs(text: string, old: string | undefined): number {
