@@ -14,6 +14,7 @@ import { parseJson } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
 import { costNanoUsd } from "./pricing.ts";
+import type { Caller } from "./routing/plan.ts";
 import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
 import type { Clocks, Opened, Upstream } from "./upstream.ts";
 
@@ -43,8 +44,8 @@ export interface Settled {
 export interface AttemptInput {
   requestId: string;
   number: number;
-  /** Name of the caller's key: callers do not share memories. */
-  caller: string;
+  /** Callers do not share memories. */
+  caller: Caller;
   request: ChatRequest;
   target: Target;
   ruleName: string;
@@ -90,7 +91,7 @@ export async function callOnce(deps: AttemptDeps, input: AttemptInput): Promise<
     nowMs: deps.nowMs(),
     newId: deps.newId,
     repairs,
-    recall: (key) => deps.memory.recall(caller, key),
+    recall: (key) => deps.memory.recall(caller.key, key),
     ...(continuation === undefined ? {} : { continuation }),
   };
   const refused = await fetchAttachments(deps, call, input.signal);
@@ -284,9 +285,11 @@ async function* deliver(row: AttemptRow, reader: AnswerReader, first: Batch, inp
 /** Journals the attempt before the provider hears of it. */
 function openRow(deps: AttemptDeps, input: AttemptInput): AttemptRow {
   const openedAtMs = deps.nowMs();
-  const { requestId, number: attempt, target, catalogVersion } = input;
+  const { requestId, number: attempt, target, catalogVersion, caller, ruleName: rule } = input;
+  const { key, team, tags } = caller;
   const provider = target.provider.id;
-  deps.ledger.openAttempt({ requestId, attempt, openedAtMs, provider, model: target.model, catalogVersion });
+  const call = { requestId, attempt, openedAtMs, provider, model: target.model, catalogVersion };
+  deps.ledger.openAttempt({ ...call, key, team, tags, rule });
   return new AttemptRow(deps, input, openedAtMs);
 }
 
@@ -312,7 +315,7 @@ class AttemptRow {
 
   observe(events: ChatEvent[]): void {
     for (const event of events) {
-      if (event.type === "remember") this.#deps.memory.remember(this.#input.caller, event.key, event.value);
+      if (event.type === "remember") this.#deps.memory.remember(this.#input.caller.key, event.key, event.value);
       else if (event.type === "usage") this.#count(event.usage);
       else if (event.type === "finish") this.#finishReason ??= event.nativeReason;
       else if (isContent(event)) this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;

@@ -44,6 +44,8 @@ export interface GatewayInput {
   affinityId: string | undefined;
   request: ChatRequest;
   caller: Caller;
+  /** What the caller says of itself, for the ledger: its end user, its application, the conversation. */
+  attribution?: { user?: string | undefined; app?: string | undefined; session?: string | undefined };
   /** How long the caller waits, when it says so. */
   timeoutMs: number | undefined;
   /** Aborted when the caller leaves. */
@@ -253,7 +255,7 @@ async function callTarget(
   const result = await callOnce(deps, {
     requestId: input.requestId,
     number,
-    caller: input.caller.key,
+    caller: input.caller,
     request: body === input.request.body ? input.request : { ...input.request, body },
     target,
     ruleName: planned.ruleName,
@@ -362,6 +364,9 @@ function finish(row: RequestRow, { status, attempts, error, warnings }: Finish):
     receivedAtMs: input.receivedAtMs,
     endedAtMs: deps.nowMs(),
     key: input.caller.key,
+    team: input.caller.team,
+    tags: input.caller.tags,
+    ...input.attribution,
     endpoint: input.endpoint,
     modelRequested: input.request.body.model.slice(0, 200),
     stream: input.request.stream,

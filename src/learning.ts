@@ -98,14 +98,19 @@ class Lessons implements Learning {
       totalMs: settled.totalMs,
       outputTokens: usage?.outputTokens,
       errorKind: error?.kind,
-      scope: { rule: input.ruleName, key: input.caller, model: input.target.model, maxTokens: maxOutputTokens(body) },
+      scope: {
+        rule: input.ruleName,
+        key: input.caller.key,
+        model: input.target.model,
+        maxTokens: maxOutputTokens(body),
+      },
     });
     if (error !== undefined || usage?.inputTokens === undefined) return;
     // Only what was estimated anyway teaches: an estimate costs nearly as much as parsing the body.
     const estimate = this.#estimates.get(body.messages);
     if (estimate !== undefined) {
       const { provider, entry } = input.target;
-      const call = callOf(estimate, target, input.caller, { dialect: provider.dialect.id, entry });
+      const call = callOf(estimate, target, input.caller.key, { dialect: provider.dialect.id, entry });
       this.#calibration.learn(call, usage.inputTokens);
     }
     if (input.affinity.id === undefined) return;

@@ -108,7 +108,7 @@ test.each(DRAWN_SCENARIOS)("every attempt is settled once and no loss goes unnot
 test("a ledger that is settled twice, or not at all, says so", () => {
   const ledger = createAuditedLedger();
   const key = { requestId: "r", attempt: 1 };
-  ledger.openAttempt({ ...key, openedAtMs: 0, provider: "a", model: "m", catalogVersion: "-" });
+  ledger.openAttempt({ ...key, openedAtMs: 0, provider: "a", model: "m", catalogVersion: "-", key: "k", rule: "r" });
   expect(ledger.faults()).toEqual(["r/1 was never settled"]);
   const settled: AttemptSettled = {
     ...key,

@@ -5,8 +5,8 @@ import type { AttemptOpened, AttemptSettled, RequestFinished } from "../src/stor
 export const DAY_MS = Date.UTC(2026, 2, 1);
 
 export function openedRow(requestId: string, changes: Partial<AttemptOpened> = {}): AttemptOpened {
-  const row = { requestId, attempt: 1, openedAtMs: DAY_MS, provider: "acme", model: "acme-1", catalogVersion: "v1" };
-  return { ...row, ...changes };
+  const call = { requestId, attempt: 1, openedAtMs: DAY_MS, provider: "acme", model: "acme-1", catalogVersion: "v1" };
+  return { ...call, key: "team-a", team: "growth", tags: ["beta"], rule: "chat-default", ...changes };
 }
 
 export function settledRow(requestId: string, changes: Partial<AttemptSettled> = {}): AttemptSettled {

@@ -23,7 +23,8 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "vocabulary", files: /^src\/(chat|dialect|json)\.ts$/, mayImport: [] },
   {
     name: "pure",
-    files: /^src\/((sse|event-stream|pricing|retry|nearest|units|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
+    files:
+      /^src\/((sse|event-stream|pricing|retry|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },

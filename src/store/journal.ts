@@ -5,7 +5,7 @@
 import { closeSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { LedgerRow } from "./rows.ts";
+import type { AttemptOpened, LedgerRow } from "./rows.ts";
 
 export interface Position {
   segment: number;
@@ -160,8 +160,12 @@ function checksum(body: string | Buffer): string {
 /** Field by field, so that whatever else hangs on the caller's object (credentials, prompts) cannot reach the disk. */
 function journalled(row: LedgerRow): LedgerRow {
   if (row.kind === "opened") {
-    const { kind, requestId, attempt, openedAtMs, catalogVersion } = row;
-    return { kind, requestId, attempt, openedAtMs, provider: cut(row.provider), model: cut(row.model), catalogVersion };
+    const { kind, requestId, attempt, openedAtMs, catalogVersion, rule, reservedNanoUsd } = row;
+    return {
+      ...{ kind, requestId, attempt, openedAtMs, catalogVersion, rule, reservedNanoUsd, ...ownersOf(row) },
+      provider: cut(row.provider),
+      model: cut(row.model),
+    };
   }
   if (row.kind === "settled") {
     const { kind, requestId, attempt, endedAtMs, firstByteMs, usage, costNanoUsd } = row;
@@ -173,15 +177,25 @@ function journalled(row: LedgerRow): LedgerRow {
       ...{ priceStatus, httpStatus, errorKind, endReason, upstreamRequestId, finishReason },
     };
   }
-  const { kind, requestId, receivedAtMs, endedAtMs, key, stream, status, errorKind, attempts, snapshotId } = row;
+  const { kind, requestId, receivedAtMs, endedAtMs, stream, status, errorKind, attempts, snapshotId } = row;
   return {
-    ...{ kind, requestId, receivedAtMs, endedAtMs, key, stream, status, errorKind, attempts, snapshotId },
+    ...{ kind, requestId, receivedAtMs, endedAtMs, stream, status, errorKind, attempts, snapshotId, ...ownersOf(row) },
+    user: cutOptional(row.user),
+    app: cutOptional(row.app),
+    session: cutOptional(row.session),
     endpoint: cut(row.endpoint),
     modelRequested: cut(row.modelRequested),
     decision: cut(row.decision),
     warnings: row.warnings.slice(0, WARNINGS_MAX).map(cut),
     trace: row.trace === undefined || row.trace.length > TRACE_CHARS_MAX ? undefined : row.trace,
   };
+}
+
+/** At most so many tags of a request are kept. */
+const TAGS_MAX = 20;
+
+function ownersOf({ key, team, tags }: Pick<AttemptOpened, "key" | "team" | "tags">) {
+  return { key, team, tags: tags?.slice(0, TAGS_MAX).map(cut) };
 }
 
 function cut(text: string): string {

@@ -12,6 +12,13 @@ export interface AttemptOpened extends AttemptKey {
   provider: string;
   model: string;
   catalogVersion: string;
+  /** Whose call it is, as far as reports group by it. */
+  key: string;
+  team?: string | undefined;
+  tags?: readonly string[] | undefined;
+  rule: string;
+  /** What a budget holds for it, at most; absent where no budget does. */
+  reservedNanoUsd?: number | undefined;
 }
 
 export type EndReason = "complete" | "truncated" | "cancelled" | "failed";
@@ -36,6 +43,12 @@ export interface RequestFinished {
   endedAtMs: number;
   /** Name of the caller's key, "local" when none is configured. */
   key: string;
+  team?: string | undefined;
+  tags?: readonly string[] | undefined;
+  /** What the caller says of itself: its end user, its application, the conversation. */
+  user?: string | undefined;
+  app?: string | undefined;
+  session?: string | undefined;
   endpoint: string;
   modelRequested: string;
   stream: boolean;
