@@ -75,7 +75,7 @@ async function runIn(
   progress("stopping, and counting the ledger's rows");
   await Promise.all(targets.map(({ pool }) => pool.close()));
   for (const { subject } of [signalbox, floor, upstream]) await subject.stop();
-  const ledger = usageReport({ dir: dataDir, sinceMs: 0, by: "provider" });
+  const ledger = usageReport({ dir: dataDir, sinceMs: 0, nowMs: Date.now(), by: "provider" });
   const problem = ledgerProblem(ledger, signalbox.target.calls);
   if (problem !== undefined) throw new BenchFailure(problem);
   return { machine: machine(), plan, scenarios: figures, calls: signalbox.target.calls, ledger };

@@ -33,7 +33,7 @@ test("an answer other than the one expected fails the run and says what came ins
 
 test("a ledger that misses a call is named, with the column and both numbers", () => {
   const row: UsageRow = {
-    ...{ group: "openai", requests: 2, attempts: 1, failedAttempts: 0, costNanoUsd: 1 },
+    ...{ group: "openai", requests: 2, attempts: 1, failedAttempts: 0, costNanoUsd: 1, estimatedNanoUsd: 0 },
     ...{ inputTokens: 500, cacheReadTokens: 200, cacheWriteTokens: 0, outputTokens: 400 },
     ...{ unpricedAttempts: 0, unknownAttempts: 0 },
   };

@@ -280,7 +280,7 @@ rules:
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain("Commands: serve, simulate, usage, models, limits, catalog, rules, explain");
     expect(signalbox(["serve", "--prot", "1"]).code).toBe(2);
-    expect(signalbox(["usage", "--by", "colour"]).stderr).toContain("model, provider, key, day");
+    expect(signalbox(["usage", "--by", "colour"]).stderr).toContain("model, provider, key, team");
     expect(signalbox(["usage", "--since", "yesterday"]).stderr).toContain("90m, 24h or 7d");
   });
 });

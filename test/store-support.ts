@@ -5,6 +5,7 @@ import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { onTestFinished } from "vitest";
+import { type Difference, differencesOf } from "../src/store/resum.ts";
 import { attempts, requests } from "../src/store/schema.ts";
 
 export function newDir(): string {
@@ -15,6 +16,17 @@ export function newDir(): string {
 
 export function databasePath(dir: string): string {
   return join(dir, "signalbox.db");
+}
+
+/** Sums of any day that are not what their rows add up to: there must be none. */
+export function wrongSums(dir: string): Difference[] {
+  const db = new SqliteDatabase(databasePath(dir), { readonly: true });
+  try {
+    const days = db.prepare("SELECT DISTINCT bucket FROM rollup_days").pluck().all() as number[];
+    return days.flatMap((day) => differencesOf(db, day));
+  } finally {
+    db.close();
+  }
 }
 
 /** Everything in the two tables, in key order. */

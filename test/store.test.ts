@@ -4,13 +4,23 @@ import SqliteDatabase from "better-sqlite3";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { expect, onTestFinished, test } from "vitest";
 import { openForWriting } from "../src/store/database.ts";
+import { Dictionary } from "../src/store/dictionary.ts";
 import { type LedgerOptions, openLedger } from "../src/store/ledger.ts";
 import { migrate } from "../src/store/migrate.ts";
 import { type UsageGrouping, usageReport } from "../src/store/reports.ts";
 import { LedgerUnavailable } from "../src/store/rows.ts";
-import { attempts, requests, statistics } from "../src/store/schema.ts";
+import {
+  attempts,
+  dimensions,
+  requests,
+  rollupDays,
+  rollupHours,
+  rollupMinutes,
+  statistics,
+} from "../src/store/schema.ts";
+import { packStory, unpackStory } from "../src/store/story.ts";
 import { DAY_MS, finishedRow, openedRow, settledRow } from "./store-rows.ts";
-import { databasePath, newDir, tables } from "./store-support.ts";
+import { databasePath, newDir, tables, wrongSums } from "./store-support.ts";
 
 async function openTestLedger(options: Partial<LedgerOptions> = {}) {
   const dir = options.dir ?? newDir();
@@ -48,7 +58,9 @@ test("what is told about an attempt and a request is read back exactly, and what
   expect(attemptRows[0]).toEqual({
     ...{ requestId: "req-1", attempt: 1, state: "settled", openedAtMs: DAY_MS, provider: "acme" },
     ...{ model: 'ünïcode "quoted"\nmodel 🚦', catalogVersion: "v1", endedAtMs: DAY_MS + 900, firstByteMs: 13 },
+    ...{ key: "team-a", keyId: "", team: "growth", organisation: "", tags: ["beta"], rule: "chat-default" },
     ...usage,
+    ...{ usageMore: null, estimatedNanoUsd: null, reservedNanoUsd: null, rates: null },
     ...{ costNanoUsd: Number.MAX_SAFE_INTEGER, priceStatus: "exact", httpStatus: 200, errorKind: null },
     ...{ endReason: "complete", upstreamRequestId: "up-1", finishReason: "stop" },
   });
@@ -58,8 +70,12 @@ test("what is told about an attempt and a request is read back exactly, and what
     ...{ audioOutputTokens: null, costNanoUsd: null, httpStatus: null, errorKind: "network", endReason: "failed" },
     ...{ upstreamRequestId: null, finishReason: null },
   });
-  const { key, errorKind: _, ...rest } = finishedRow("req-1");
-  expect(requestRows[0]).toEqual({ ...rest, callerKey: key, errorKind: null });
+  const { key, errorKind: _, decision, trace, ...rest } = finishedRow("req-1");
+  expect(requestRows[0]).toEqual({
+    ...{ ...rest, callerKey: key, errorKind: null, keyId: "", team: "", organisation: "", tags: [] },
+    ...{ story: `${decision}\n${trace}`, figures: "", queuedMs: null, user: null, app: null, session: null },
+    bodyHash: null,
+  });
   expect(requestRows[1]).toMatchObject({ status: 502, errorKind: "network", stream: false, warnings: [] });
 });
 
@@ -225,18 +241,17 @@ test("the drizzle schema and the migrated database have the same columns", () =>
   const db = openForWriting(databasePath(newDir()), 0);
   onTestFinished(() => void db.close());
   migrate(db);
-  const names = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").pluck().all();
-  expect(names).toEqual(["attempts", "requests", "statistics"]);
-  for (const table of [attempts, requests, statistics]) {
+  const names = db
+    .prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name")
+    .pluck()
+    .all();
+  const readByDrizzle = [attempts, dimensions, requests, rollupDays, rollupHours, rollupMinutes, statistics];
+  const writtenOnly = ["attempt_rows", "rates", "request_rows", "texts"];
+  expect(names).toEqual([...readByDrizzle.map((table) => getTableConfig(table).name), ...writtenOnly].sort());
+  for (const table of readByDrizzle) {
     const { name, columns } = getTableConfig(table);
-    const inDatabase = db.prepare('SELECT name, type, "notnull" FROM pragma_table_info(?)').all(name);
-    expect(
-      columns.map((column) => ({
-        name: column.name,
-        type: column.getSQLType().toUpperCase(),
-        notnull: Number(column.notNull),
-      })),
-    ).toEqual(inDatabase);
+    const inDatabase = db.prepare("SELECT name FROM pragma_table_info(?)").pluck().all(name);
+    expect(columns.map((column) => column.name).sort()).toEqual(inDatabase.sort());
   }
 });
 
@@ -248,7 +263,7 @@ test("a database newer than the code is refused, saying which version it is and 
   const text =
     /signalbox\.db has schema version 99, but this Signalbox knows versions up to \d+: .*Install that version/;
   await expect(openLedger({ dir })).rejects.toThrow(text);
-  expect(() => usageReport({ dir, sinceMs: 0, by: "day" })).toThrow(text);
+  expect(() => usageReport({ dir, sinceMs: 0, nowMs: DAY_MS, by: "day" })).toThrow(text);
 });
 
 test("an upgrade keeps a copy of the old database beside it, and a new database needs none", () => {
@@ -293,7 +308,7 @@ test("a ledger of the first version is upgraded with all that is in it, and a co
   await ledger.close();
   expect(tables(dir)).toMatchObject({
     attempts: [{ requestId: "req-1", state: "settled", costNanoUsd: 123_457 }],
-    requests: [{ requestId: "req-1", callerKey: "team-a", warnings: [], trace: null }],
+    requests: [{ requestId: "req-1", callerKey: "team-a", warnings: [], story: "direct\n" }],
   });
   expect(readdirSync(dir).filter((file) => file.includes("before"))).toEqual(["signalbox.db.before-0002"]);
   const copy = new SqliteDatabase(`${databasePath(dir)}.before-0002`, { readonly: true });
@@ -316,7 +331,7 @@ test("a migration that fails changes nothing, and a gap in the numbers is an err
 
 test("a report without a database says where it looked", () => {
   const dir = newDir();
-  expect(() => usageReport({ dir, sinceMs: 0, by: "day" })).toThrow(`there is no ledger in ${dir} yet`);
+  expect(() => usageReport({ dir, sinceMs: 0, nowMs: DAY_MS, by: "day" })).toThrow(`there is no ledger in ${dir} yet`);
 });
 
 const DAY_2_MS = DAY_MS + 86_400_000;
@@ -337,7 +352,7 @@ async function ledgerForReports(): Promise<string> {
   ledger.settleAttempt(settledRow("b", { usage, costNanoUsd: undefined, priceStatus: "unknown" }));
   ledger.finishRequest(finishedRow("b", { receivedAtMs: DAY_2_MS - 1 }));
   // c: cut short the next day, by another key; nothing to pay on this model.
-  ledger.openAttempt(openedRow("c", { openedAtMs: DAY_2_MS }));
+  ledger.openAttempt(openedRow("c", { openedAtMs: DAY_2_MS, key: "team-b" }));
   const unmetered = { costNanoUsd: undefined, priceStatus: "unmetered", endReason: "truncated" } as const;
   ledger.settleAttempt(settledRow("c", unmetered));
   ledger.finishRequest(finishedRow("c", { key: "team-b", receivedAtMs: DAY_2_MS }));
@@ -352,19 +367,19 @@ async function ledgerForReports(): Promise<string> {
 
 const NOTHING = {
   ...{ requests: 0, attempts: 0, failedAttempts: 0, inputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 },
-  ...{ outputTokens: 0, costNanoUsd: 0, unpricedAttempts: 0, unknownAttempts: 0 },
+  ...{ outputTokens: 0, costNanoUsd: 0, estimatedNanoUsd: 0, unpricedAttempts: 0, unknownAttempts: 0 },
 };
 
 const ACME = {
   ...{ requests: 4, attempts: 4, failedAttempts: 2, inputTokens: 150, cacheReadTokens: 40, cacheWriteTokens: 33 },
-  ...{ outputTokens: 8, costNanoUsd: 0, unpricedAttempts: 1, unknownAttempts: 1 },
+  ...{ outputTokens: 8, costNanoUsd: 0, estimatedNanoUsd: 0, unpricedAttempts: 1, unknownAttempts: 1 },
 };
 const ZETA = { ...NOTHING, requests: 1, attempts: 1, inputTokens: 100, cacheReadTokens: 40, outputTokens: 7 };
 const ZETA_NANO_USD = 9_000_000_000_001;
 
 test("reports equal a computation by hand, in every grouping", async () => {
   const dir = await ledgerForReports();
-  const report = (by: UsageGrouping, sinceMs = 0) => usageReport({ dir, sinceMs, by });
+  const report = (by: UsageGrouping, sinceMs = 0) => usageReport({ dir, sinceMs, nowMs: DAY_2_MS + 1, by });
   expect(report("model")).toEqual([
     { group: "zeta/z/1", ...ZETA, costNanoUsd: ZETA_NANO_USD },
     { group: "acme/acme-1", ...ACME },
@@ -375,18 +390,54 @@ test("reports equal a computation by hand, in every grouping", async () => {
   ]);
   const teamA = {
     ...{ requests: 2, attempts: 3, failedAttempts: 1, inputTokens: 150, cacheReadTokens: 40, cacheWriteTokens: 33 },
-    ...{ outputTokens: 8, costNanoUsd: ZETA_NANO_USD, unpricedAttempts: 1, unknownAttempts: 0 },
+    ...{ outputTokens: 8, costNanoUsd: ZETA_NANO_USD, estimatedNanoUsd: 0, unpricedAttempts: 1, unknownAttempts: 0 },
   };
   const truncated = { failedAttempts: 1, inputTokens: 100, cacheReadTokens: 40, outputTokens: 7 };
   expect(report("key")).toEqual([
-    { group: "team-a", ...teamA },
+    { group: "team-a", ...teamA, requests: 3, attempts: 4, unknownAttempts: 1 },
     { ...NOTHING, group: "team-b", ...truncated, requests: 2, attempts: 1 },
-    { ...NOTHING, group: "unknown", requests: 1, attempts: 1, unknownAttempts: 1 },
   ]);
   const day2 = { ...NOTHING, group: "2026-03-02", ...truncated, requests: 3, attempts: 2, unknownAttempts: 1 };
   expect(report("day")).toEqual([{ group: "2026-03-01", ...teamA }, day2]);
   expect(report("day", DAY_2_MS)).toEqual([day2]);
-  expect(report("day", DAY_2_MS + 1)).toEqual([]);
+  expect(report("day", DAY_2_MS + 60_000)).toEqual([]);
+});
+
+test("sums are checked against their rows, and one that is off is named", async () => {
+  const dir = await ledgerForReports();
+  expect(wrongSums(dir)).toEqual([]);
+  const db = openForWriting(databasePath(dir), 1_000);
+  onTestFinished(() => void db.close());
+  db.exec("UPDATE attempt_rows SET cost_nano_usd = cost_nano_usd + 1 WHERE cost_nano_usd > 0");
+  const day = DAY_MS / 86_400_000;
+  const off = { day, column: "cost_nano_usd", kept: ZETA_NANO_USD, summed: ZETA_NANO_USD + 1 };
+  expect(wrongSums(dir)).toEqual([{ ...off, dimension: expect.any(Number) }]);
+});
+
+test("decision and trace are read back as they were, though their figures are kept apart", () => {
+  const decision = "rule=fast%2C 2;pick=fastest;candidates=3;cost=0.000151;latency=7500ms";
+  const trace = '{"rule":"fast, 2","targets":[{"t":"openai/gpt-6","c":151000,"ms":7500},{"t":"x/#","ms":12}]}';
+  const story = packStory(decision, trace);
+  expect(story).toEqual({
+    text: expect.not.stringMatching(/151|7500/),
+    figures: "0.000151 7500 151000 7500 12",
+  });
+  expect(unpackStory(story)).toEqual({ decision, trace });
+  expect(unpackStory(packStory("direct", undefined))).toEqual({ decision: "direct", trace: null });
+});
+
+test("beyond a bound of dimensions new sets of tags are counted together, and nothing else is lost", () => {
+  const db = openForWriting(databasePath(newDir()), 0);
+  onTestFinished(() => void db.close());
+  migrate(db);
+  const dictionary = new Dictionary(db, 2);
+  const one = dictionary.dimension({ key: "a", tags: ["x", "y"] });
+  expect(dictionary.dimension({ key: "a", tags: ["y", "x", "x"] })).toBe(one);
+  dictionary.dimension({ key: "a", tags: ["z"] });
+  const together = dictionary.dimension({ key: "a", tags: ["1"] });
+  expect(dictionary.dimension({ key: "a", tags: ["2"] })).toBe(together);
+  expect(dictionary.dimension({ key: "b", tags: ["2"] })).not.toBe(together);
+  expect(db.prepare("SELECT tags FROM dimensions WHERE id = ?").pluck().get(together)).toBe('["(other)"]');
 });
 
 test("a sum beyond what a number can hold exactly is an error, not a rounded sum", async () => {
@@ -396,5 +447,5 @@ test("a sum beyond what a number can hold exactly is an error, not a rounded sum
     ledger.settleAttempt(settledRow(id, { costNanoUsd: Number.MAX_SAFE_INTEGER }));
   }
   await ledger.flush();
-  expect(() => usageReport({ dir, sinceMs: 0, by: "day" })).toThrow("too large to be shown exactly");
+  expect(() => usageReport({ dir, sinceMs: 0, nowMs: DAY_MS, by: "day" })).toThrow("too large to be shown exactly");
 });

@@ -2,7 +2,7 @@
 import type { Environment } from "../config.ts";
 import { formatUsd } from "../pricing.ts";
 import { readSettings, StartError } from "../settings.ts";
-import { type UsageGrouping, type UsageOptions, type UsageRow, usageReport } from "../store/reports.ts";
+import { USAGE_GROUPINGS, type UsageOptions, type UsageRow, usageReport } from "../store/reports.ts";
 import { table } from "../table.ts";
 import { parseDurationMs } from "../units.ts";
 import { parse, UsageError } from "./arguments.ts";
@@ -13,13 +13,11 @@ Usage: signalbox usage [--since 24h] [--by model] [--json] [--data DIR] [--confi
 
 Options:
   --since AGE    How far back: 90m, 24h, 7d …             default 24h
-  --by WHAT      model, provider, key or day (UTC)         default model
+  --by WHAT      model, provider, key, team, tag, rule, day or hour (UTC)   default model
   --json         One JSON array; costs in integer nanodollars
   --data DIR     Folder of the ledger (SIGNALBOX_DATA)     default ./data
   -h, --help     This text
 `;
-
-const GROUPINGS: readonly UsageGrouping[] = ["model", "provider", "key", "day"];
 
 export function usage(args: string[], env: Environment, nowMs: number): string {
   const { values } = parse(args, {
@@ -31,13 +29,13 @@ export function usage(args: string[], env: Environment, nowMs: number): string {
     help: { type: "boolean", short: "h" },
   });
   if (values.help) return USAGE_HELP;
-  const by = GROUPINGS.find((grouping) => grouping === values.by);
-  if (by === undefined) throw new UsageError(`--by: "${values.by}" is not one of ${GROUPINGS.join(", ")}.`);
+  const by = USAGE_GROUPINGS.find((grouping) => grouping === values.by);
+  if (by === undefined) throw new UsageError(`--by: "${values.by}" is not one of ${USAGE_GROUPINGS.join(", ")}.`);
   const ageMs = parseDurationMs(values.since);
   if (ageMs === undefined)
     throw new UsageError(`--since: expected an age such as 90m, 24h or 7d; found "${values.since}".`);
   const { config } = readSettings({ flags: values, env });
-  const rows = readUsage({ dir: config.dataDir, sinceMs: nowMs - ageMs, by });
+  const rows = readUsage({ dir: config.dataDir, sinceMs: nowMs - ageMs, nowMs, by });
   if (values.json) return `${JSON.stringify(rows, null, 2)}\n`;
   if (rows.length === 0) return `No calls in the last ${values.since}.\n`;
   const header = [
@@ -50,6 +48,7 @@ export function usage(args: string[], env: Environment, nowMs: number): string {
     "written",
     "output",
     "cost $",
+    "estimated $",
     "unpriced",
     "unknown",
   ];
@@ -58,6 +57,7 @@ export function usage(args: string[], env: Environment, nowMs: number): string {
     ...[row.requests, row.attempts, row.failedAttempts, row.inputTokens, row.cacheReadTokens].map(String),
     ...[row.cacheWriteTokens, row.outputTokens].map(String),
     formatUsd(row.costNanoUsd),
+    formatUsd(row.estimatedNanoUsd),
     ...[row.unpricedAttempts, row.unknownAttempts].map(String),
   ]);
   return table([header, ...cells]);

@@ -2,7 +2,8 @@
 import { closeSync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Database } from "better-sqlite3";
-import { type Booking, DATABASE_NAME, markUnsettledAsUnknown, openForWriting, prepareBooking } from "./database.ts";
+import { type Booking, prepareBooking } from "./booking.ts";
+import { DATABASE_NAME, openForWriting } from "./database.ts";
 import { BATCH_BYTES_MAX, listSegments, type Position, readBatch, segmentPath } from "./journal.ts";
 import type { FromWorker, SavedStatistics, ToWorker, WorkerOptions } from "./messages.ts";
 import { migrate } from "./migrate.ts";
@@ -45,9 +46,12 @@ export class Drain {
       rows += this.#drainSegment(this.#segmentBytes());
       this.#removeSegment();
     }
-    const unknown = markUnsettledAsUnknown(this.#db);
+    const unknown = this.#booking.markUnsettledAsUnknown();
     if (rows > 0) this.#log(`replayed ${rows} rows of the journal that the last process had not committed`);
-    if (unknown > 0) this.#log(`${unknown} attempts were never settled: they are kept as "unknown", without a cost`);
+    if (unknown > 0)
+      this.#log(
+        `${unknown} attempts were never settled: they are kept as "unknown", counted with what was reserved for them`,
+      );
     const next = (segments.at(-1) ?? 0) + 1;
     this.#at = { segment: next, offset: 0 };
     return next;

@@ -5,7 +5,7 @@
 import { closeSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { AttemptOpened, LedgerRow } from "./rows.ts";
+import type { LedgerRow, Owner } from "./rows.ts";
 
 export interface Position {
   segment: number;
@@ -162,24 +162,28 @@ function journalled(row: LedgerRow): LedgerRow {
   if (row.kind === "opened") {
     const { kind, requestId, attempt, openedAtMs, catalogVersion, rule, reservedNanoUsd } = row;
     return {
-      ...{ kind, requestId, attempt, openedAtMs, catalogVersion, rule, reservedNanoUsd, ...ownersOf(row) },
+      ...{ kind, requestId, attempt, openedAtMs, catalogVersion, rule, reservedNanoUsd, ...ownerOf(row) },
       provider: cut(row.provider),
       model: cut(row.model),
     };
   }
   if (row.kind === "settled") {
     const { kind, requestId, attempt, endedAtMs, firstByteMs, usage, costNanoUsd } = row;
-    const { priceStatus, httpStatus, errorKind, endReason } = row;
+    const { priceStatus, httpStatus, errorKind, endReason, estimatedNanoUsd, ratesKey } = row;
     const upstreamRequestId = cutOptional(row.upstreamRequestId);
     const finishReason = cutOptional(row.finishReason);
     return {
       ...{ kind, requestId, attempt, endedAtMs, firstByteMs, usage, costNanoUsd },
       ...{ priceStatus, httpStatus, errorKind, endReason, upstreamRequestId, finishReason },
+      ...{ estimatedNanoUsd, ratesKey },
     };
   }
+  if (row.kind === "rates") return { kind: row.kind, key: row.key, json: row.json };
   const { kind, requestId, receivedAtMs, endedAtMs, stream, status, errorKind, attempts, snapshotId } = row;
   return {
-    ...{ kind, requestId, receivedAtMs, endedAtMs, stream, status, errorKind, attempts, snapshotId, ...ownersOf(row) },
+    ...{ kind, requestId, receivedAtMs, endedAtMs, stream, status, errorKind, attempts, snapshotId, ...ownerOf(row) },
+    queuedMs: row.queuedMs,
+    bodyHash: row.bodyHash,
     user: cutOptional(row.user),
     app: cutOptional(row.app),
     session: cutOptional(row.session),
@@ -194,8 +198,8 @@ function journalled(row: LedgerRow): LedgerRow {
 /** At most so many tags of a request are kept. */
 const TAGS_MAX = 20;
 
-function ownersOf({ key, team, tags }: Pick<AttemptOpened, "key" | "team" | "tags">) {
-  return { key, team, tags: tags?.slice(0, TAGS_MAX).map(cut) };
+function ownerOf({ key, keyId, team, organisation, tags }: Owner): Owner {
+  return { key, keyId, team, organisation, tags: tags?.slice(0, TAGS_MAX).map(cut) };
 }
 
 function cut(text: string): string {

@@ -2,26 +2,31 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import SqliteDatabase, { type Database } from "better-sqlite3";
-import { count, countDistinct, eq, gte, type SQL, sql } from "drizzle-orm";
+import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { DATABASE_NAME } from "./database.ts";
 import { requireCurrentSchema } from "./migrate.ts";
 import { attempts, requests } from "./schema.ts";
+import { unpackStory } from "./story.ts";
 
-export type UsageGrouping = "model" | "provider" | "key" | "day";
+export const USAGE_GROUPINGS = ["model", "provider", "key", "team", "tag", "rule", "day", "hour"] as const;
+export type UsageGrouping = (typeof USAGE_GROUPINGS)[number];
 
 export interface UsageOptions {
   dir: string;
-  /** Attempts opened and requests received since then. */
+  /** Attempts opened and requests received since then: to the minute within two days, to the hour within a month, to the
+   *  day before that. */
   sinceMs: number;
+  nowMs: number;
   by: UsageGrouping;
 }
 
-/** Sums are exact. Tokens and cost add up what is known; the last two columns say how many attempts are not in it. */
+/** Sums are exact. Tokens and cost add up what is known; the last three columns say what is not in them. */
 export interface UsageRow {
-  /** "provider/model", a provider, a caller key ("unknown" while the request is not finished) or a UTC day. */
+  /** "provider/model", a provider, a key, a team or a tag ("" where there is none), a rule, a UTC day or hour. */
   group: string;
-  /** Requests that reached the model or provider; by key or day all requests, also those refused without an attempt. */
+  /** By model, provider or rule: requests that were tried there. Else all requests, also those refused untried; one with
+   *  two tags counts under both. */
   requests: number;
   attempts: number;
   /** Ended as "failed" or "truncated". */
@@ -32,26 +37,27 @@ export interface UsageRow {
   cacheWriteTokens: number;
   outputTokens: number;
   costNanoUsd: number;
+  /** What attempts without a known cost will have cost, at the most or about. */
+  estimatedNanoUsd: number;
   /** Settled without a cost though there was something to pay: the price is unknown, or the tokens were not told. */
   unpricedAttempts: number;
   /** Sent, but the process died before it booked the outcome. */
   unknownAttempts: number;
 }
 
-/** Dearest first, days in order. Throws with a text for the operator when there is no database of this version. */
+/** Dearest first, days and hours in order. Throws with a text for the operator when there is no database of this version. */
 export function usageReport(options: UsageOptions): UsageRow[] {
   const db = openForReading(options.dir);
   try {
-    const rows = attemptSums(db, options);
-    if (options.by === "key" || options.by === "day") addRequests(rows, requestCounts(db, options));
-    return [...rows.values()].sort(options.by === "day" ? byGroup : byCost);
+    const rows = usageRows(db, options);
+    return rows.sort(options.by === "day" || options.by === "hour" ? byGroup : byCost);
   } finally {
     db.close();
   }
 }
 
 export interface RequestReport {
-  request: typeof requests.$inferSelect;
+  request: Omit<typeof requests.$inferSelect, "story" | "figures"> & { decision: string; trace: string | null };
   /** In the order they were made. */
   attempts: (typeof attempts.$inferSelect)[];
 }
@@ -61,8 +67,10 @@ export function requestReport(dir: string, requestId: string): RequestReport | u
   const db = openForReading(dir);
   try {
     const query = drizzle(db);
-    const request = query.select().from(requests).where(eq(requests.requestId, requestId)).get();
-    if (request === undefined) return undefined;
+    const row = query.select().from(requests).where(eq(requests.requestId, requestId)).get();
+    if (row === undefined) return undefined;
+    const { story, figures, ...rest } = row;
+    const request = { ...rest, ...unpackStory({ text: story, figures }) };
     const calls = query
       .select()
       .from(attempts)
@@ -92,86 +100,84 @@ function openForReading(dir: string): Database {
   }
 }
 
-function attemptSums(db: Database, { by, sinceMs }: UsageOptions): Map<string, UsageRow> {
-  const group = attemptGroup(by);
-  // By key and day finished requests are counted in their own table.
-  const seen =
-    by === "key" || by === "day" ? sql`iif(${requests.requestId} is null, ${attempts.requestId}, null)` : null;
-  const cost = attempts.costNanoUsd;
-  const toldTokens = sql`coalesce(${attempts.inputTokens}, ${attempts.outputTokens}) is not null`;
-  // A failed attempt for which no tokens were told is no bill; any other without a cost is one we cannot state.
-  const unpriced = sql`${attempts.state} = 'settled' and ${cost} is null and ${attempts.priceStatus} <> 'unmetered'
-    and (${attempts.endReason} <> 'failed' or ${toldTokens})`;
-  const rows = drizzle(db)
-    .select({
-      group,
-      requests: countDistinct(seen ?? attempts.requestId).mapWith(exact),
-      attempts: count().mapWith(exact),
-      failedAttempts: countWhere(sql`${attempts.endReason} in ('failed', 'truncated')`),
-      inputTokens: total(sql`${attempts.inputTokens}`),
-      cacheReadTokens: total(sql`${attempts.cacheReadTokens}`),
-      cacheWriteTokens: total(
-        sql`coalesce(${attempts.cacheWriteTokens}, 0) + coalesce(${attempts.cacheWrite1hTokens}, 0)`,
-      ),
-      outputTokens: total(sql`${attempts.outputTokens}`),
-      costNanoUsd: total(sql`${cost}`),
-      unpricedAttempts: countWhere(unpriced),
-      unknownAttempts: countWhere(sql`${attempts.state} = 'unknown'`),
-    })
-    .from(attempts)
-    .leftJoin(requests, eq(requests.requestId, attempts.requestId))
-    .where(gte(attempts.openedAtMs, sinceMs))
-    .groupBy(group)
-    .all();
-  return new Map(rows.map((row) => [row.group, row]));
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** Sums are kept at least so long (retention never takes them earlier). */
+const MINUTES_TRUSTED_MS = 47 * HOUR_MS;
+const HOURS_TRUSTED_MS = 30 * DAY_MS;
+
+interface Span {
+  table: string;
+  /** Buckets from (inclusive) to (exclusive). */
+  from: number;
+  to: number;
 }
 
-function attemptGroup(by: UsageGrouping): SQL<string> {
-  if (by === "model") return sql<string>`${attempts.provider} || '/' || ${attempts.model}`;
-  if (by === "provider") return sql<string>`${attempts.provider}`;
-  if (by === "key") return sql<string>`coalesce(${requests.callerKey}, 'unknown')`;
-  return utcDay(sql`${attempts.openedAtMs}`);
+/** The fewest buckets that cover the time since then: minutes to the first full hour, hours to the first full day, days. */
+function spansSince({ sinceMs, nowMs }: Pick<UsageOptions, "sinceMs" | "nowMs">): Span[] {
+  const age = nowMs - sinceMs;
+  const unit = age <= MINUTES_TRUSTED_MS ? 60_000 : age <= HOURS_TRUSTED_MS ? HOUR_MS : DAY_MS;
+  const from = Math.floor(sinceMs / unit) * unit;
+  const firstHour = Math.ceil(from / HOUR_MS) * HOUR_MS;
+  const firstDay = Math.ceil(firstHour / DAY_MS) * DAY_MS;
+  return [
+    { table: "rollup_minutes", from: from / 60_000, to: firstHour / 60_000 },
+    { table: "rollup_hours", from: firstHour / HOUR_MS, to: firstDay / HOUR_MS },
+    { table: "rollup_days", from: firstDay / DAY_MS, to: Number.MAX_SAFE_INTEGER },
+  ];
 }
 
-function requestCounts(db: Database, { by, sinceMs }: UsageOptions): { group: string; requests: number }[] {
-  const group = by === "key" ? sql<string>`${requests.callerKey}` : utcDay(sql`${requests.receivedAtMs}`);
-  return drizzle(db)
-    .select({ group, requests: count().mapWith(exact) })
-    .from(requests)
-    .where(gte(requests.receivedAtMs, sinceMs))
-    .groupBy(group)
-    .all();
+const GROUP_SQL: Record<UsageGrouping, { group: string; from?: string; isOfAttempts?: boolean }> = {
+  model: { group: "d.provider || '/' || d.model", isOfAttempts: true },
+  provider: { group: "d.provider", isOfAttempts: true },
+  rule: { group: "d.rule", isOfAttempts: true },
+  key: { group: "d.key" },
+  team: { group: "d.team" },
+  tag: { group: "coalesce(t.value, '')", from: "LEFT JOIN json_each(d.tags) t" },
+  day: { group: "strftime('%Y-%m-%d', r.start_s, 'unixepoch')" },
+  hour: { group: "strftime('%Y-%m-%dT%H:00Z', r.start_s, 'unixepoch')" },
+};
+
+const SECONDS_OF: Record<string, number> = { rollup_minutes: 60, rollup_hours: 3_600, rollup_days: 86_400 };
+
+function usageRows(db: Database, options: UsageOptions): UsageRow[] {
+  const { group, from = "", isOfAttempts = false } = GROUP_SQL[options.by];
+  const spans = options.by === "hour" ? hourSpans(options) : spansSince(options);
+  const parts = spans.map(
+    ({ table }) => `SELECT *, bucket * ${SECONDS_OF[table]} AS start_s FROM ${table} WHERE bucket >= ? AND bucket < ?`,
+  );
+  const requestsIn = isOfAttempts ? "r.requests" : "iif(d.provider = '', r.requests, 0)";
+  const rows = db
+    .prepare(`
+      SELECT ${group} AS "group", sum(${requestsIn}) AS requests, sum(r.attempts) AS attempts,
+        sum(r.failed_attempts) AS failedAttempts, sum(r.input_tokens) AS inputTokens,
+        sum(r.cache_read_tokens) AS cacheReadTokens, sum(r.cache_write_tokens) AS cacheWriteTokens,
+        sum(r.output_tokens) AS outputTokens, sum(r.cost_nano_usd) AS costNanoUsd,
+        sum(r.estimated_nano_usd) AS estimatedNanoUsd, sum(r.unpriced_attempts) AS unpricedAttempts,
+        sum(r.unknown_attempts) AS unknownAttempts
+      FROM (${parts.join(" UNION ALL ")}) r JOIN dimensions d ON d.id = r.dimension ${from}
+      ${isOfAttempts ? "WHERE d.provider <> ''" : ""} GROUP BY 1`)
+    .safeIntegers()
+    .all(...spans.flatMap(({ from: first, to }) => [first, to]));
+  return rows.map((row) => exactRow(row as Record<string, string | bigint>));
 }
 
-function addRequests(rows: Map<string, UsageRow>, counted: { group: string; requests: number }[]): void {
-  for (const { group, requests: finished } of counted) {
-    const row = rows.get(group) ?? emptyRow(group);
-    row.requests += finished;
-    rows.set(group, row);
-  }
+/** Every hour apart, so days will not do. */
+function hourSpans(options: UsageOptions): Span[] {
+  return spansSince(options).map((span) => {
+    if (span.table !== "rollup_days") return span;
+    return { table: "rollup_hours", from: span.from * 24, to: span.to };
+  });
 }
 
-function emptyRow(group: string): UsageRow {
-  const counts = { requests: 0, attempts: 0, failedAttempts: 0, unpricedAttempts: 0, unknownAttempts: 0 };
-  const tokens = { inputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, outputTokens: 0 };
-  return { group, ...counts, ...tokens, costNanoUsd: 0 };
-}
-
-function utcDay(ms: SQL): SQL<string> {
-  return sql<string>`strftime('%Y-%m-%d', ${ms} / 1000, 'unixepoch')`;
-}
-
-function total(value: SQL): SQL<number> {
-  return sql`coalesce(sum(${value}), 0)`.mapWith(exact);
-}
-
-function countWhere(condition: SQL): SQL<number> {
-  return sql`count(iif(${condition}, 1, null))`.mapWith(exact);
+function exactRow(row: Record<string, string | bigint>): UsageRow {
+  const exacted = Object.entries(row).map(([name, value]) => [name, typeof value === "bigint" ? exact(value) : value]);
+  return Object.fromEntries(exacted) as unknown as UsageRow;
 }
 
 /** SQLite sums 64-bit integers; beyond 2^53 ($9 million in nanodollars) a number would lose units without a word. */
-function exact(sum: number): number {
-  if (Number.isSafeInteger(sum)) return sum;
+function exact(sum: bigint): number {
+  if (Number.isSafeInteger(Number(sum))) return Number(sum);
   throw new RangeError(`a sum of about ${sum} is too large to be shown exactly: ask for a shorter time`);
 }
 

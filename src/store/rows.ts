@@ -7,15 +7,22 @@ export interface AttemptKey {
   attempt: number;
 }
 
-export interface AttemptOpened extends AttemptKey {
+/** Whose call or request it is: what budgets and reports go by. */
+export interface Owner {
+  /** Name of the caller's key, "local" when none is configured. */
+  key: string;
+  /** Stays when the key is renamed; absent for keys that are not in the store. */
+  keyId?: string | undefined;
+  team?: string | undefined;
+  organisation?: string | undefined;
+  tags?: readonly string[] | undefined;
+}
+
+export interface AttemptOpened extends AttemptKey, Owner {
   openedAtMs: number;
   provider: string;
   model: string;
   catalogVersion: string;
-  /** Whose call it is, as far as reports group by it. */
-  key: string;
-  team?: string | undefined;
-  tags?: readonly string[] | undefined;
   rule: string;
   /** What a budget holds for it, at most; absent where no budget does. */
   reservedNanoUsd?: number | undefined;
@@ -29,6 +36,10 @@ export interface AttemptSettled extends AttemptKey {
   firstByteMs: number | undefined;
   usage: Usage | undefined;
   costNanoUsd: number | undefined;
+  /** Where the cost is `undefined`: what it will have been at the most, or about. Never counted as cost. */
+  estimatedNanoUsd?: number | undefined;
+  /** The unit prices it was priced with, by the key of a `rates` row. */
+  ratesKey?: string | undefined;
   priceStatus: "exact" | "unknown" | "unmetered";
   httpStatus: number | undefined;
   errorKind: ErrorKind | undefined;
@@ -37,14 +48,21 @@ export interface AttemptSettled extends AttemptKey {
   finishReason: string | undefined;
 }
 
-export interface RequestFinished {
+/** Unit prices; every settlement that names `key` comes after. */
+export interface RatesUsed {
+  /** A hash of `json`. */
+  key: string;
+  json: string;
+}
+
+export interface RequestFinished extends Owner {
   requestId: string;
   receivedAtMs: number;
   endedAtMs: number;
-  /** Name of the caller's key, "local" when none is configured. */
-  key: string;
-  team?: string | undefined;
-  tags?: readonly string[] | undefined;
+  /** How long it waited for a place at a provider; absent where it did not. */
+  queuedMs?: number | undefined;
+  /** 16 hex digits: a hash of the request's body. */
+  bodyHash?: string | undefined;
   /** What the caller says of itself: its end user, its application, the conversation. */
   user?: string | undefined;
   app?: string | undefined;
@@ -66,6 +84,7 @@ export interface RequestFinished {
 
 export type LedgerRow =
   | ({ kind: "opened" } & AttemptOpened)
+  | ({ kind: "rates" } & RatesUsed)
   | ({ kind: "settled" } & AttemptSettled)
   | ({ kind: "finished" } & RequestFinished);
 

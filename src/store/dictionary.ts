@@ -1,0 +1,110 @@
+// Ids of what repeats in the ledger: texts, unit prices, and the dimensions sums are kept by. In the worker thread.
+import type { Database, Statement } from "better-sqlite3";
+import type { Owner } from "./rows.ts";
+
+export interface Dimension extends Owner {
+  rule?: string;
+  provider?: string;
+  model?: string;
+}
+
+/** Ids kept in memory; the rest is looked up again. */
+const CACHED_MAX = 20_000;
+
+/**
+ * Tags are chosen by callers: beyond so many dimensions new sets of tags are counted together (the row's other parts
+ * are not lost). Each dimension is a row of every minute, hour and day in which it was used.
+ */
+const DIMENSIONS_MAX = 100_000;
+const OTHER_TAGS = JSON.stringify(["(other)"]);
+
+export class Dictionary {
+  readonly #insertText: Statement;
+  readonly #findText: Statement;
+  readonly #insertRates: Statement;
+  readonly #findRates: Statement;
+  readonly #insertDimension: Statement;
+  readonly #findDimension: Statement;
+  readonly #readOwner: Statement;
+  readonly #countDimensions: Statement;
+  readonly #dimensionsMax: number;
+  readonly #texts = new Map<string, number>();
+  readonly #dimensions = new Map<string, number>();
+  #dimensionCount: number | undefined;
+
+  constructor(db: Database, dimensionsMax: number = DIMENSIONS_MAX) {
+    this.#dimensionsMax = dimensionsMax;
+    this.#insertText = db.prepare("INSERT INTO texts (text) VALUES (?)");
+    this.#findText = db.prepare("SELECT id FROM texts WHERE text = ?").pluck();
+    this.#insertRates = db.prepare("INSERT INTO rates (key, json) VALUES (?, ?) ON CONFLICT (key) DO NOTHING");
+    this.#findRates = db.prepare("SELECT id FROM rates WHERE key = ?").pluck();
+    const names = "key, key_id, team, organisation, tags, rule, provider, model";
+    this.#insertDimension = db.prepare(`INSERT INTO dimensions (${names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+    const same = names.replaceAll(/(\w+)(, )?/g, (_, name, more) => `${name} = ?${more === undefined ? "" : " AND "}`);
+    this.#findDimension = db.prepare(`SELECT id FROM dimensions WHERE ${same}`).pluck();
+    const owner = "key, key_id AS keyId, team, organisation, tags";
+    this.#readOwner = db.prepare(`SELECT ${owner} FROM dimensions WHERE id = ?`);
+    this.#countDimensions = db.prepare("SELECT count(*) FROM dimensions").pluck();
+  }
+
+  text(text: string): number {
+    const cached = this.#texts.get(text);
+    if (cached !== undefined) return cached;
+    const found = this.#findText.get(text) as number | undefined;
+    const id = found ?? Number(this.#insertText.run(text).lastInsertRowid);
+    if (this.#texts.size >= CACHED_MAX) this.#texts.clear();
+    this.#texts.set(text, id);
+    return id;
+  }
+
+  optionalText(text: string | undefined): number | null {
+    return text === undefined ? null : this.text(text);
+  }
+
+  saveRates(key: string, json: string): void {
+    this.#insertRates.run(key, json);
+  }
+
+  /** `null` for a key nobody saved: the row is worth more than its prices. */
+  rates(key: string | undefined): number | null {
+    return key === undefined ? null : ((this.#findRates.get(key) as number | undefined) ?? null);
+  }
+
+  dimension(given: Dimension): number {
+    const { key, keyId = "", team = "", organisation = "", rule = "", provider = "", model = "" } = given;
+    const tags = JSON.stringify([...new Set(given.tags ?? [])].sort());
+    const parts = [key, keyId, team, organisation, tags, rule, provider, model];
+    const name = JSON.stringify(parts);
+    const cached = this.#dimensions.get(name);
+    if (cached !== undefined) return cached;
+    const id = (this.#findDimension.get(...parts) as number | undefined) ?? this.#newDimension(parts);
+    if (this.#dimensions.size >= CACHED_MAX) this.#dimensions.clear();
+    this.#dimensions.set(name, id);
+    return id;
+  }
+
+  /** The dimension of whole requests that an attempt's dimension belongs to. */
+  ownerOf(dimension: number): number {
+    const parts = this.#readOwner.get(dimension) as (Omit<Dimension, "tags"> & { tags: string }) | undefined;
+    if (parts === undefined) throw new Error(`the ledger has no dimension ${dimension}`);
+    return this.dimension({ ...parts, tags: JSON.parse(parts.tags) as string[] });
+  }
+
+  #newDimension(parts: string[]): number {
+    this.#dimensionCount ??= Number(this.#countDimensions.get());
+    if (this.#dimensionCount >= this.#dimensionsMax) {
+      const together = parts.with(4, OTHER_TAGS);
+      const found = this.#findDimension.get(...together) as number | undefined;
+      return found ?? Number(this.#insertDimension.run(...together).lastInsertRowid);
+    }
+    this.#dimensionCount += 1;
+    return Number(this.#insertDimension.run(...parts).lastInsertRowid);
+  }
+
+  /** After a transaction that was rolled back: what it had added is not there. */
+  forget(): void {
+    this.#texts.clear();
+    this.#dimensions.clear();
+    this.#dimensionCount = undefined;
+  }
+}
