@@ -126,3 +126,9 @@ export class AnswerReader {
 function failure(error: ProviderError): Piece[] {
   return [{ events: [{ type: "error", error }], frame: undefined }];
 }
+
+/** How much of an answer the event brings, in characters of text, reasoning and arguments. */
+export function charsOf(event: ChatEvent): number {
+  if (event.type === "text_delta" || event.type === "reasoning_delta") return event.text.length;
+  return event.type === "tool_call_delta" ? event.argumentsText.length : 0;
+}

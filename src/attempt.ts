@@ -1,6 +1,6 @@
 // One call of one target: encode, send, decode until the answer is certain to be one, and settle exactly once.
 import { strict as assert } from "node:assert";
-import { AnswerReader, type Batch, batchOf, isContent, type Piece } from "./answer-reader.ts";
+import { AnswerReader, type Batch, batchOf, charsOf, isContent, type Piece } from "./answer-reader.ts";
 import {
   type ChatEvent,
   type ChatRequest,
@@ -15,6 +15,7 @@ import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
 import { costNanoUsd } from "./pricing.ts";
 import type { Caller } from "./routing/plan.ts";
+import type { Money } from "./spending.ts";
 import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
 import type { Clocks, Opened, Upstream } from "./upstream.ts";
 
@@ -56,6 +57,8 @@ export interface AttemptInput {
   catalogVersion: string;
   /** The place at the target; ends with the attempt. */
   lease: Lease;
+  /** What is set aside for it; settled with the attempt. */
+  money: Money;
   signal: AbortSignal;
   clocks: Clocks;
   /** Called once, after the attempt's row is settled and before the last bytes are handed out; not when the answer goes on
@@ -286,10 +289,11 @@ async function* deliver(row: AttemptRow, reader: AnswerReader, first: Batch, inp
 function openRow(deps: AttemptDeps, input: AttemptInput): AttemptRow {
   const openedAtMs = deps.nowMs();
   const { requestId, number: attempt, target, catalogVersion, caller, ruleName: rule } = input;
-  const { key, team, tags } = caller;
+  const { key, keyId, team, organisation, tags } = caller;
   const provider = target.provider.id;
   const call = { requestId, attempt, openedAtMs, provider, model: target.model, catalogVersion };
-  deps.ledger.openAttempt({ ...call, key, team, tags, rule });
+  const { reservedNanoUsd } = input.money;
+  deps.ledger.openAttempt({ ...call, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
   return new AttemptRow(deps, input, openedAtMs);
 }
 
@@ -306,6 +310,8 @@ class AttemptRow {
   #firstByteMs: number | undefined;
   #usage: Usage | undefined;
   #finishReason: string | undefined;
+  /** Of text, reasoning and arguments, as far as the answer came. */
+  #chars = 0;
 
   constructor(deps: AttemptDeps, input: AttemptInput, openedAtMs: number) {
     this.#deps = deps;
@@ -318,7 +324,10 @@ class AttemptRow {
       if (event.type === "remember") this.#deps.memory.remember(this.#input.caller.key, event.key, event.value);
       else if (event.type === "usage") this.#count(event.usage);
       else if (event.type === "finish") this.#finishReason ??= event.nativeReason;
-      else if (isContent(event)) this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;
+      else if (isContent(event)) {
+        this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;
+        this.#chars += charsOf(event);
+      }
     }
   }
 
@@ -351,12 +360,14 @@ class AttemptRow {
       totalMs: endedAtMs - this.#openedAtMs,
       error,
     });
+    const price = this.#price();
+    this.#input.money.settle(price.costNanoUsd ?? price.estimatedNanoUsd ?? 0);
     this.#deps.ledger.settleAttempt({
       requestId,
       attempt,
       endedAtMs,
       firstByteMs: this.#firstByteMs,
-      ...this.#price(),
+      ...price,
       httpStatus: this.httpStatus,
       errorKind: error?.kind,
       endReason,
@@ -370,9 +381,13 @@ class AttemptRow {
   }
 
   /** A call that was refused, or never reached the provider, was not billed: that is known. All else needs usage. */
-  #price(): Pick<AttemptSettled, "usage" | "costNanoUsd" | "priceStatus"> {
+  #price(): Pick<AttemptSettled, "usage" | "costNanoUsd" | "estimatedNanoUsd" | "priceStatus"> {
     if (this.#wasFree()) return { usage: undefined, costNanoUsd: 0, priceStatus: "unmetered" };
     const { usage, costNanoUsd: cost } = this.bill();
-    return { usage, costNanoUsd: cost, priceStatus: cost === undefined ? "unknown" : "exact" };
+    if (cost !== undefined) return { usage, costNanoUsd: cost, priceStatus: "exact" };
+    // Of a buffered answer that never came nobody knows how long it was.
+    const wasSeen = this.#input.request.stream || this.#chars > 0;
+    const estimatedNanoUsd = this.#input.money.estimateNanoUsd(usage?.outputTokens, wasSeen ? this.#chars : undefined);
+    return { usage, costNanoUsd: undefined, estimatedNanoUsd, priceStatus: "unknown" };
   }
 }

@@ -174,6 +174,8 @@ export type ErrorKind =
   | "unsupported"
   | "invalid_request"
   | "content_filter"
+  /** Ours: what the caller may spend does not cover the call. */
+  | "budget"
   | "cancelled";
 
 /** Why an attempt failed, in words that may be shown to the caller (keys and account ids already masked). */

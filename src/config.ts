@@ -1,6 +1,8 @@
 // Everything an operator can set: signalbox.yaml, the environment and the command line, checked and merged.
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { z } from "zod";
+import { BUDGETS, budgetsOf } from "./budget-settings.ts";
+import type { BudgetSettings } from "./budgets.ts";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
 import { nearest } from "./nearest.ts";
 import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
@@ -30,6 +32,7 @@ export interface Config {
   catalogUpdate: { url: string; everyMs: number } | undefined;
   /** Limits of accounts, as far as the operator said so; the first whose patterns match a target is its. */
   pools: PoolSettings[];
+  budgets: BudgetSettings[];
   /** Protects the API when set. */
   apiKey: Secret | undefined;
   providers: Map<string, EnabledProvider>;
@@ -95,6 +98,7 @@ const FILE = z.strictObject({
     .prefault({}),
   providers: z.record(z.string(), PROVIDER).prefault({}),
   pools: POOLS,
+  budgets: BUDGETS,
 });
 
 /** Target names are split at the first slash, and the id travels in response headers. */
@@ -137,6 +141,7 @@ export function buildConfig(
       everyMs: Math.max(60_000, settings.catalog.update.every),
     },
     pools: poolsOf(read, [...knownIds(inputs), ...Object.keys(settings.providers)], errors),
+    budgets: budgetsOf(settings.budgets),
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
     ...providers,
   };

@@ -18,11 +18,12 @@ import { explain, traceText } from "./routing/explain.ts";
 import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
+import { refusalOf, type SpendingDeps, setAside, spendingOf } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import { firstByteMs, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 import type { Clocks } from "./upstream.ts";
 
-export interface GatewayDeps extends AttemptDeps, TurnDeps {
+export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   snapshot(): Snapshot;
   retryBudget: RetryBudget;
   /** Estimates the prompt's tokens, calibrated for a target ("provider/model") when one is given. */
@@ -64,6 +65,8 @@ interface Told {
   /** Attempts that were made, the last one included. */
   attempts: number;
   story: Story;
+  /** The least that is left in any of the caller's budgets, calls under way taken off; absent without one. */
+  budgetLeftNanoUsd?: number | undefined;
 }
 
 export type Outcome =
@@ -101,7 +104,11 @@ export interface Gateway {
 
 export function createGateway(deps: GatewayDeps): Gateway {
   return {
-    run: (input) => run(deps, input),
+    run: async (input) => {
+      const outcome = await run(deps, input);
+      outcome.budgetLeftNanoUsd = deps.budgets.remainingNanoUsd(input.caller);
+      return outcome;
+    },
     explain: (input) => explain(deps.snapshot(), askedOf(deps, input), deps.fleet).json,
   };
 }
@@ -115,16 +122,12 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   const row: RequestRow = { deps, input, snapshotId: snapshot.id, decision, story };
   if (planned.kind === "denied") {
     finish(row, { status: planned.error.status, attempts: 0, error: undefined, warnings: [] });
-    return {
-      kind: "failed",
-      error: planned.error,
-      retryAfterMs: undefined,
-      isHopeless: false,
-      decision,
-      attempts: 0,
-      story,
-    };
+    const known = { retryAfterMs: undefined, isHopeless: false, decision, attempts: 0, story };
+    return { kind: "failed", error: planned.error, ...known };
   }
+  // Whoever has nothing left is told before waiting for a turn.
+  const spent = deps.budgets.exhausted(input.caller);
+  if (spent !== undefined) return failed(row, 0, [{ target: undefined, error: refusalOf(spent, deps.nowMs()) }]);
   try {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
     const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
@@ -252,6 +255,11 @@ async function callTarget(
   const msLeft = run.deadlineMs - deps.nowMs();
   const number = run.calls + 1;
   const { body, warnings } = applySet(input.request.body, set);
+  const money = setAside(deps.budgets, spendingOf(deps, run.seeking.asked, planned, at, body));
+  if ("error" in money) {
+    how.lease.cancel();
+    return { kind: "refused", error: money.error };
+  }
   const result = await callOnce(deps, {
     requestId: input.requestId,
     number,
@@ -261,16 +269,20 @@ async function callTarget(
     ruleName: planned.ruleName,
     affinity: { id: input.affinityId, ttlMs: planned.affinityTtlMs },
     ...how,
+    money,
     catalogVersion: run.catalogVersion,
     signal: input.signal,
     clocks: clocksFor(run, at, msLeft),
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {
     how.lease.cancel();
+    money.cancel();
     throw bug;
   });
-  if (result.kind === "refused") how.lease.cancel();
-  else {
+  if (result.kind === "refused") {
+    how.lease.cancel();
+    money.cancel();
+  } else {
     run.calls = number;
     const error = result.kind === "failed" ? result.error : undefined;
     run.row.story.calls.push({ target, status: error === undefined ? 200 : (error.status ?? 0), error: error?.kind });
@@ -321,8 +333,12 @@ function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome
   finish(row, { status: error.status, attempts, error: last.error, warnings: [] });
   const waits = failures.map((failure) => failure.error.retryAfterMs).filter((ms) => ms !== undefined);
   const retryAfterMs = waits.length === 0 ? undefined : Math.min(...waits);
-  const isHopeless = attempts > 1 || last.error.kind === "auth" || last.error.kind === "quota";
+  const isHopeless = attempts > 1 || isFinal(last.error);
   return { kind: "failed", error, retryAfterMs, isHopeless, decision: row.decision, attempts, story: row.story };
+}
+
+function isFinal({ kind, code }: ProviderError): boolean {
+  return kind === "auth" || kind === "quota" || (kind === "budget" && code !== "in_flight_budget_exhausted");
 }
 
 /** No place was found. Whoever was refused by a provider before hears that, with the time at which there will be one. */

@@ -32,6 +32,8 @@ export interface Learning {
   observe(settled: Settled): void;
   /** Mean |predicted − billed| ÷ billed of the last calls; `undefined` before the first. */
   tokenError(): number | undefined;
+  /** How far a prompt may be longer than its estimate, as a share of it: twice the usual deviation of the last calls. */
+  inputMargin(): number;
   /** Saves the next part of what was learnt: called every so often, so that no call takes long. */
   saveNext(): void;
   saveAll(): void;
@@ -53,6 +55,10 @@ export interface LearningOptions {
 export function createLearning(options: LearningOptions): Learning {
   return new Lessons(options);
 }
+
+const PRIOR_ERROR = 0.1;
+const MARGIN_MIN = 0.1;
+const MARGIN_MAX = 0.5;
 
 class Lessons implements Learning {
   readonly #options: LearningOptions;
@@ -120,6 +126,12 @@ class Lessons implements Learning {
 
   tokenError(): number | undefined {
     return this.#calibration.meanAbsoluteError();
+  }
+
+  inputMargin(): number {
+    // A normal distribution deviates by 0.8 σ on the average.
+    const margin = (2 / 0.8) * (this.tokenError() ?? PRIOR_ERROR);
+    return Math.min(MARGIN_MAX, Math.max(MARGIN_MIN, margin));
   }
 
   saveNext(): void {

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { openaiChatInbound } from "../providers/dialects/openai/inbound.ts";
 import { SIMULATOR_URL } from "../providers/simulated.ts";
+import { type Budgets, createBudgets, windowStarts } from "./budgets.ts";
 import { type Refresher, startRefresh } from "./catalog-refresh.ts";
 import type { Config } from "./config.ts";
 import { createDownloader } from "./download.ts";
@@ -69,7 +70,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const ids = new IdSource();
   const state = { isDraining: false };
   const traffic = startTraffic(config, ledger, options.log);
-  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic });
+  const budgets = startBudgets(config, ledger, options.log);
+  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets });
   const app = createApp({
     gateway,
     inbound: openaiChatInbound,
@@ -78,7 +80,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     maxBodyBytes: config.maxBodyBytes,
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic }),
+    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic, budgets }),
     log: options.log,
   });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
@@ -131,9 +133,10 @@ interface Parts {
   learning: Learning;
   ids: IdSource;
   traffic: Traffic;
+  budgets: Budgets;
 }
 
-function startGateway({ upstream, ledger, rules, learning, ids, traffic }: Parts): Gateway {
+function startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets }: Parts): Gateway {
   return createGateway({
     upstream,
     ledger,
@@ -145,12 +148,19 @@ function startGateway({ upstream, ledger, rules, learning, ids, traffic }: Parts
     limits: traffic.limits,
     health: traffic.health,
     retryBudget: createRetryBudget({ nowMs: Date.now }),
+    budgets,
+    inputMargin: () => learning.inputMargin(),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
     observe: (settled) => learning.observe(settled),
     download: createDownloader(),
     draw: Math.random,
     sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
   });
+}
+
+function startBudgets(config: Config, ledger: Ledger, log: (message: string) => void): Budgets {
+  const balances = ledger.balances(windowStarts(Date.now()));
+  return createBudgets({ nowMs: Date.now, settings: config.budgets, balances, log });
 }
 
 /** What keeps calls away from limits and outages, and what of it outlives the process. */
@@ -233,7 +243,7 @@ function refreshCatalog(
 
 function healthOf(
   isDraining: boolean,
-  { rules, ledger, learning, traffic }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic">,
+  { rules, ledger, learning, traffic, budgets }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic" | "budgets">,
 ): Health {
   const status = ledger.status();
   const tokenError = learning.tokenError();
@@ -252,6 +262,7 @@ function healthOf(
       ledger: status,
       limits: traffic.limits.status(),
       breakers: traffic.health.status(),
+      budgets: budgets.status(),
     },
   };
 }

@@ -19,6 +19,27 @@ export function costNanoUsd(usage: Usage, rates: Rates): number | undefined {
   return Number(halfEven(pico));
 }
 
+/** The most a call can cost with at most so many tokens of input and output, at the dearest rate that could apply. */
+export function worstCostNanoUsd(bounds: {
+  inputTokens: number;
+  maxOutputTokens: number;
+  rates: Rates;
+  atMs: number;
+}): number | undefined {
+  const { inputTokens, maxOutputTokens, rates } = bounds;
+  const cards: RateCard[] = [rates, ...(rates.tiers ?? []).map((tier) => tier.rates)];
+  const inputs = cards.flatMap(({ input, cacheWrite, cacheWrite1h, audioInput }) => [
+    input,
+    cacheWrite ?? 0,
+    cacheWrite1h ?? 0,
+    audioInput ?? 0,
+  ]);
+  const outputs = cards.flatMap(({ output, audioOutput }) => [output, audioOutput ?? 0]);
+  const pico =
+    BigInt(inputTokens) * BigInt(Math.max(...inputs)) + BigInt(maxOutputTokens) * BigInt(Math.max(...outputs));
+  return Number(halfEven(pico)) + 1;
+}
+
 /** The tier is chosen by the whole prompt and then prices every token of the request. */
 function cardFor(rates: Rates, inputTokens: number): RateCard {
   let card: RateCard = rates;

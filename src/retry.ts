@@ -73,6 +73,14 @@ export const POLICIES: Readonly<Record<ErrorKind, Policy>> = {
   unsupported: { ...REQUEST, next: "yes", status: 400, code: "unsupported_parameter" },
   invalid_request: { ...REQUEST, next: "no", status: 400, code: null },
   content_filter: { ...REQUEST, next: "no", status: 400, code: "content_filter" },
+  budget: {
+    again: "never",
+    next: "yes",
+    hurtsHealth: false,
+    status: 402,
+    type: "insufficient_quota",
+    code: "budget_exceeded",
+  },
   cancelled: { ...SERVER, again: "never", next: "no", hurtsHealth: false, status: 499, code: "cancelled" },
 };
 

@@ -15,7 +15,7 @@ interface Row {
   aloneLate: "stop";
   hurts: boolean;
   status: number;
-  type: "server_error" | "invalid_request_error" | "rate_limit_error";
+  type: "server_error" | "invalid_request_error" | "rate_limit_error" | "insufficient_quota";
   code: string | null;
 }
 
@@ -43,6 +43,10 @@ const TABLE: Record<ErrorKind, Row> = {
   unsupported: { ...never, ...theirs, status: 400, code: "unsupported_parameter" },
   invalid_request: { ...final, ...theirs, status: 400, code: null },
   content_filter: { ...final, ...theirs, status: 400, code: "content_filter" },
+  budget: {
+    ...never,
+    ...{ hurts: false, status: 402, type: "insufficient_quota", code: "budget_exceeded" },
+  },
   cancelled: { ...final, ...ours, hurts: false, status: 499, code: "cancelled" },
 };
 

@@ -42,7 +42,12 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // Types of the catalogue only; and its fetcher, which is to the price list what upstream is to providers.
   { name: "catalogue diff", files: /^src\/catalog-diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
-  { name: "config", files: /^src\/(config|pool-settings)\.ts$/, mayImport: ["vocabulary", "pure"] },
+  {
+    name: "config",
+    files: /^src\/(config|pool-settings|budget-settings)\.ts$/,
+    mayImport: ["vocabulary", "pure", "budgets"],
+  },
+  { name: "budgets", files: /^src\/budgets\.ts$/, mayImport: ["pure"] },
   { name: "reload", files: /^src\/live-rules\//, mayImport: ["vocabulary", "pure"] },
   {
     name: "live-rules",
@@ -62,8 +67,8 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // The loop is handed its effects: of them it may import types only (checked below).
   {
     name: "loop",
-    files: /^src\/(answer-reader|attempt|continuation|gateway|lease|turns)\.ts$/,
-    mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health"],
+    files: /^src\/(answer-reader|attempt|continuation|gateway|lease|spending|turns)\.ts$/,
+    mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health", "budgets"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
   { name: "main", files: /^src\/(main|settings|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
@@ -107,7 +112,8 @@ describe("imports point down", () => {
       for (const { specifier, isTypeOnly } of importsOf(file)) {
         const target = resolveImport(file.path, specifier);
         const isEffect =
-          target !== undefined && ["upstream", "store", "memory", "limits", "health"].includes(groupOf(target).name);
+          target !== undefined &&
+          ["upstream", "store", "memory", "limits", "health", "budgets"].includes(groupOf(target).name);
         if (isEffect) expect(isTypeOnly, `${file.path} must import ${specifier} as a type`).toBe(true);
       }
     }

@@ -160,7 +160,12 @@ function answerHeaders(outcome: Buffered | Stream): Record<string, string> {
     "x-signalbox-decision": outcome.decision,
   };
   if (outcome.warnings.length > 0) headers["x-signalbox-warnings"] = warningsHeader(outcome.warnings);
-  return headers;
+  return { ...headers, ...budgetHeader(outcome) };
+}
+
+/** Dollars, exact. */
+export function budgetHeader({ budgetLeftNanoUsd: left }: Outcome): Record<string, string> {
+  return left === undefined ? {} : { "x-signalbox-budget-remaining": formatUsd(left) };
 }
 
 const WARNINGS_BYTES_MAX = 1_000;

@@ -7,7 +7,7 @@ import type { Gateway, GatewayInput, Outcome } from "../gateway.ts";
 import { isDeeperThan } from "../json.ts";
 import { toCallerError } from "../retry.ts";
 import { affinityId } from "../routing/affinity-id.ts";
-import { type Answer, sendBuffered, sendStream } from "./answers.ts";
+import { type Answer, budgetHeader, sendBuffered, sendStream } from "./answers.ts";
 import { type AppContext, callerError, readBody } from "./context.ts";
 import { routingMetadata } from "./metadata.ts";
 
@@ -119,6 +119,7 @@ function failureHeaders(outcome: Extract<Outcome, { kind: "failed" }>): Record<s
   const headers: Record<string, string> = {
     "x-signalbox-attempts": String(outcome.attempts),
     "x-signalbox-decision": outcome.decision,
+    ...budgetHeader(outcome),
   };
   if (outcome.retryAfterMs !== undefined) {
     headers["retry-after"] = String(Math.ceil(outcome.retryAfterMs / 1000));
@@ -126,6 +127,8 @@ function failureHeaders(outcome: Extract<Outcome, { kind: "failed" }>): Record<s
   }
   // SDKs honour it; two layers of retries would only multiply the load.
   if (outcome.isHopeless) headers["x-should-retry"] = "false";
+  // They do not retry a 402 of themselves; this one passes as soon as calls under way have ended.
+  if (outcome.error.code === "in_flight_budget_exhausted") headers["x-should-retry"] = "true";
   return headers;
 }
 

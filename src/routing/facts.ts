@@ -1,4 +1,5 @@
 // What a request is, as far as rules and targets care.
+import type { BudgetSpec } from "../budget-spec.ts";
 import type { ChatBody, ChatRequest } from "../chat.ts";
 import { isObject, objectsIn } from "../json.ts";
 import { type Facts, FactsHas, FactsKey, FactsTime, FactsTokens } from "./conditions.ts";
@@ -10,6 +11,12 @@ export interface Caller {
   key: string;
   team?: string;
   tags?: readonly string[];
+  keyId?: string;
+  organisation?: string;
+  /** What the key may spend. */
+  budgets?: readonly BudgetSpec[];
+  /** Models without a known price may be called although a hard budget cannot be held to them. */
+  allowsUnpriced?: boolean;
 }
 
 /** A request with everything a decision may look at. */

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { JsonObject } from "../chat.ts";
+import { type OwnerBalance, readBalances, type WindowStarts } from "./balances.ts";
 import { encodeLine, JournalWriter, type Position } from "./journal.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
@@ -31,6 +32,8 @@ export interface Ledger {
   /** What an earlier process saved, unchecked. For the start: it reads the database. `undefined` when there is nothing,
    *  or nothing that can be read (that is logged). */
   loadStatistics(name: string): unknown;
+  /** For the start: what was spent before. Reads the database on this thread; throws what SQLite says. */
+  balances(starts: WindowStarts): OwnerBalance[];
   /** Flushes, within a bound, and gives the directory free. What could not be flushed is replayed at the next start. */
   close(): Promise<void>;
   /** `pendingRows` are not in SQLite yet, the oldest for about `lagMs`. `failed` says what is wrong, if anything is. */
@@ -192,6 +195,10 @@ class JournalledLedger implements Ledger {
 
   loadStatistics(name: string): unknown {
     return this.#statistics.load(name);
+  }
+
+  balances(starts: WindowStarts): OwnerBalance[] {
+    return readBalances(this.#lock.dir, starts);
   }
 
   async flush(): Promise<void> {

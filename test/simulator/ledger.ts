@@ -39,6 +39,7 @@ export function createAuditedLedger(): AuditedLedger {
       settled.set(row.requestId, attempts);
       attempts.push({ tookMs: row.endedAtMs - openedAtMs, row });
     },
+    balances: () => [],
     finishRequest: ({ requestId }) => {
       if (finished.has(requestId)) faults.push(`${requestId} was finished twice`);
       finished.add(requestId);

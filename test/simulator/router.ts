@@ -1,6 +1,7 @@
 // The real router over simulated providers: everything but the door to the providers and the disk is what main.ts builds.
 import { readLimits as readAnthropicLimits } from "../../providers/dialects/anthropic/limits.ts";
 import { openaiChat } from "../../providers/dialects/openai-chat.ts";
+import { createBudgets } from "../../src/budgets.ts";
 import type { ChatRequest } from "../../src/chat.ts";
 import { type EnabledProvider, Secret } from "../../src/dialect.ts";
 import { createGateway, type Gateway, type GatewayInput } from "../../src/gateway.ts";
@@ -61,6 +62,8 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
     limits,
     health,
     retryBudget: createRetryBudget({ nowMs }),
+    budgets: createBudgets({ nowMs, settings: [], balances: [], log() {} }),
+    inputMargin: () => learning.inputMargin(),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
     observe: (settled) => learning.observe(settled),
     download: async () => ({ error: { kind: "invalid_request", message: "nothing is fetched here" } }),
