@@ -1,6 +1,15 @@
 // One call of one target: encode, send, decode until the answer is certain to be one, and settle exactly once.
 import { strict as assert } from "node:assert";
-import { AnswerReader, type Batch, batchOf, charsOf, isContent, type Piece } from "./answer-reader.ts";
+import {
+  AnswerReader,
+  type Batch,
+  batchOf,
+  charsOf,
+  isContent,
+  isWithheld,
+  type Piece,
+  WITHHELD,
+} from "./answer-reader.ts";
 import {
   type ChatEvent,
   type ChatRequest,
@@ -14,6 +23,7 @@ import { parseJson } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
 import { costNanoUsd } from "./pricing.ts";
+import type { Lost } from "./retry-budget.ts";
 import type { Caller } from "./routing/plan.ts";
 import type { Money } from "./spending.ts";
 import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
@@ -61,6 +71,10 @@ export interface AttemptInput {
   money: Money;
   signal: AbortSignal;
   clocks: Clocks;
+  /** The error in view of what the request met with before. */
+  inView(error: ProviderError): ProviderError;
+  /** An answer that a content policy withheld whole counts as a failure. */
+  failsOnFilter: boolean;
   /** Called once, after the attempt's row is settled and before the last bytes are handed out; not when the answer goes on
    *  in another call. */
   onStreamEnd(error: ProviderError | undefined): void;
@@ -75,7 +89,7 @@ export interface Bill {
 export type AttemptResult =
   /** The dialect cannot express the request for this target; nothing was sent. */
   | { kind: "refused"; error: ProviderError }
-  | { kind: "failed"; error: ProviderError; call: Call }
+  | { kind: "failed"; error: ProviderError; call: Call; lost: Lost }
   | { kind: "buffered"; encoded: Encoded; events: ChatEvent[]; body: string; bill: Bill }
   /** `batches` must be consumed or returned: its `finally` pays the bill. `bill` is complete with the last one. */
   | { kind: "stream"; encoded: Encoded; batches: Batches; bill(): Bill };
@@ -200,11 +214,13 @@ async function readError(deps: AttemptDeps, target: Target, sent: Opened): Promi
 
 async function readBuffered(row: AttemptRow, call: Call, encoded: Encoded, sent: Opened): Promise<AttemptResult> {
   const body = await sent.text(MAX_BODY_BYTES);
-  if ("error" in body) return row.fail(body.error, call);
+  // The head of a buffered answer comes when the answer is made.
+  if ("error" in body) return row.fail(body.error, call, true);
   const events = call.target.provider.dialect.decodeBody(parseJson(body.text), call);
   row.observe(events);
   const failure = events.find((event) => event.type === "error");
-  if (failure !== undefined) return row.fail(failure.error, call);
+  if (failure !== undefined) return row.fail(failure.error, call, failure.error.kind === "malformed");
+  if (row.isWithheld(events)) return row.fail(WITHHELD, call);
   row.settle("complete", undefined);
   return { kind: "buffered", encoded, events, body: body.text, bill: row.bill() };
 }
@@ -223,6 +239,7 @@ async function collectStream(row: AttemptRow, call: Call, encoded: Encoded, sent
     if (terminal === undefined) continue;
     reader.close();
     if (terminal.type === "error") return row.fail(terminal.error, call);
+    if (row.isWithheld(events)) return row.fail(WITHHELD, call);
     row.settle("complete", undefined);
     return { kind: "buffered", encoded, events, body: "", bill: row.bill() };
   }
@@ -245,11 +262,12 @@ async function openStream(
     for (const piece of pieces) if (encoded.relay || piece.events.length > 0) held.push(piece);
     if (held.length > HELD_PIECES_MAX) return row.fail(endlessPreamble(reader), call);
     if (decisive === undefined) continue;
-    if (decisive.type !== "error") break;
+    const isWithheld = row.isWithheld([decisive]);
+    if (decisive.type !== "error" && !isWithheld) break;
     reader.close();
     // What was already told (Anthropic's first event counts the prompt) is billed, whatever came of it.
     for (const piece of held) row.observe(piece.events);
-    return row.fail(decisive.error, call);
+    return row.fail(decisive.type === "error" ? decisive.error : WITHHELD, call);
   }
   return { kind: "stream", encoded, batches: deliver(row, reader, batchOf(held), input), bill: () => row.bill() };
 }
@@ -342,9 +360,16 @@ class AttemptRow {
     return { usage: this.#usage, costNanoUsd: costed };
   }
 
-  fail(error: ProviderError, call: Call): AttemptResult {
+  /** `hadOutput`: there was some, though none could be read. */
+  fail(told: ProviderError, call: Call, hadOutput = false): AttemptResult {
+    const error = this.#input.inView(told);
     this.settle(error.kind === "cancelled" ? "cancelled" : "failed", error);
-    return { kind: "failed", error, call };
+    const lost = { hadOutput: hadOutput || this.#firstByteMs !== undefined, costNanoUsd: this.#price().costNanoUsd };
+    return { kind: "failed", error, call, lost };
+  }
+
+  isWithheld(events: readonly ChatEvent[]): boolean {
+    return this.#input.failsOnFilter && isWithheld(events);
   }
 
   settle(endReason: EndReason, error: ProviderError | undefined): void {

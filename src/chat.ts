@@ -158,7 +158,7 @@ export type ChatEvent =
   | { type: "continue"; state: JsonObject }
   | { type: "error"; error: ProviderError };
 
-/** The branches the loop can take; `retry.ts` says what each one leads to. */
+/** The branches the loop can take; `taxonomy.ts` says what each one leads to. */
 export type ErrorKind =
   | "rate_limited"
   | "overloaded"
@@ -178,9 +178,25 @@ export type ErrorKind =
   | "budget"
   | "cancelled";
 
+/** Tells failures of one kind apart where they lead to something else: see `taxonomy.ts`. */
+export type ErrorSubkind =
+  | "slow_down"
+  | "no_spare_capacity"
+  | "daily_quota"
+  | "repeated"
+  | "connect"
+  | "certificate"
+  | "broken"
+  | "told"
+  | "permission"
+  | "transient"
+  | "no_allowance"
+  | "in_flight";
+
 /** Why an attempt failed, in words that may be shown to the caller (keys and account ids already masked). */
 export interface ProviderError {
   kind: ErrorKind;
+  subkind?: ErrorSubkind | undefined;
   message: string;
   /** HTTP status the provider answered with, when it answered at all. */
   status?: number | undefined;
@@ -191,6 +207,8 @@ export interface ProviderError {
   /** Path of the offending field in the caller's request, OpenAI's notation: `messages[2].content`. */
   param?: string | undefined;
   retryAfterMs?: number | undefined;
+  /** Which of the account's daily quotas is used up, in the provider's words. */
+  quotaId?: string | undefined;
   upstreamRequestId?: string | undefined;
 }
 

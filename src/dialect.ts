@@ -142,7 +142,7 @@ export interface StreamRenderer {
   push(events: ChatEvent[]): string;
 }
 
-/** An error as the caller sees it; the HTTP status is decided with the kind (see retry.ts). */
+/** An error as the caller sees it; the HTTP status is decided with the kind (see taxonomy.ts). */
 export interface CallerError {
   status: number;
   message: string;

@@ -6,13 +6,16 @@ import {
   type Batches,
   type Bill,
   callOnce,
+  type Settled,
 } from "./attempt.ts";
 import type { ChatEvent, ChatRequest, ErrorKind, JsonObject, ProviderError } from "./chat.ts";
 import { continueBuffered, continueStream } from "./continuation.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
+import { type Failure, inView, isOnlyRefused, learnFrom, lostOn, othersFor, tell, withoutPlace } from "./failures.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
-import { backoffMs, toCallerError, verdict } from "./retry.ts";
+import { costNanoUsd } from "./pricing.ts";
+import { backoffMs, type Tries, verdict } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { explain, traceText } from "./routing/explain.ts";
 import { applySet } from "./routing/parameters.ts";
@@ -20,7 +23,8 @@ import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trac
 import type { Snapshot } from "./routing/snapshot.ts";
 import { refusalOf, type SpendingDeps, setAside, spendingOf } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
-import { firstByteMs, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
+import { policyOf } from "./taxonomy.ts";
+import { firstByteMs, healthTargetAt, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 import type { Clocks } from "./upstream.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
@@ -102,7 +106,8 @@ export interface Gateway {
   explain(input: GatewayInput): JsonObject;
 }
 
-export function createGateway(deps: GatewayDeps): Gateway {
+export function createGateway(given: GatewayDeps): Gateway {
+  const deps: GatewayDeps = { ...given, observe: (settled) => observe(given, settled) };
   return {
     run: async (input) => {
       const outcome = await run(deps, input);
@@ -111,6 +116,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
     },
     explain: (input) => explain(deps.snapshot(), askedOf(deps, input), deps.fleet).json,
   };
+}
+
+function observe({ retryBudget, observe: learn }: GatewayDeps, settled: Settled): void {
+  const rates = settled.input.target.entry?.rates;
+  const cost = settled.usage === undefined || rates === undefined ? undefined : costNanoUsd(settled.usage, rates);
+  if (cost !== undefined) retryBudget.onCost(cost);
+  learn(settled);
 }
 
 async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
@@ -132,7 +144,8 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
     const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
     const { catalogVersion } = snapshot;
-    return await tryCandidates({ row, seeking, planned, catalogVersion, deadlineMs, calls: 0 });
+    const eligible = [...planned.candidates.keys()];
+    return await tryCandidates({ row, seeking, planned, catalogVersion, deadlineMs, calls: 0, failures: [], eligible });
   } catch (error) {
     if (!(error instanceof LedgerUnavailable)) throw error;
     const message = "The router cannot record calls at the moment, so it makes none.";
@@ -144,7 +157,8 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
 function askedOf(deps: GatewayDeps, input: GatewayInput): Asked {
   const { request, caller, endpoint, headers, bodyBytes, affinityId, receivedAtMs } = input;
   const inputTokens = deps.inputTokens(request, caller.key);
-  return { request, caller, endpoint, headers, bodyBytes, affinityId, inputTokens, nowMs: receivedAtMs };
+  const { memory: learnt } = deps;
+  return { request, caller, endpoint, headers, bodyBytes, affinityId, inputTokens, learnt, nowMs: receivedAtMs };
 }
 
 interface RequestRow {
@@ -153,12 +167,6 @@ interface RequestRow {
   snapshotId: string;
   decision: string;
   story: Story;
-}
-
-interface Failure {
-  /** `undefined`: no place was found at any. */
-  target: Target | undefined;
-  error: ProviderError;
 }
 
 /** The state of one request on its way through the candidates. */
@@ -170,22 +178,32 @@ interface Run {
   deadlineMs: number;
   /** Calls made so far; each has its row in the ledger. */
   calls: number;
+  failures: Failure[];
+  /** Candidates that may be called next, by index, in order. */
+  eligible: number[];
 }
 
 /** Refusals for being one too many cost nothing: they may be one more than other attempts. */
 const REFUSED_ATTEMPTS_MORE = 1;
 
 async function tryCandidates(run: Run): Promise<Outcome> {
-  const { row, planned } = run;
+  const { row, planned, failures } = run;
   const { deps, input } = row;
-  const failures: Failure[] = [];
   const tries = new Map<number, number>();
-  let eligible = [...planned.candidates.keys()];
   let attempts = 0;
+  /** The target that may have its one repeat after all, when those that were to come next have no room. */
+  let spare: Spare | undefined;
   deps.retryBudget.onRequest();
   for (;;) {
-    const found = await seekPlace(deps, run.seeking, eligible);
-    if (found.kind === "none") return nowhere(row, run.calls, failures, found.error);
+    const found = await seekPlace(deps, run.seeking, run.eligible);
+    if (found.kind === "none") {
+      if (spare === undefined || found.error.kind === "cancelled")
+        return failed(row, run.calls, withoutPlace(failures, found.error));
+      await pause(run, spare);
+      run.eligible = [spare.at];
+      spare = undefined;
+      continue;
+    }
     const { at, lease } = found;
     const { target } = planned.candidates[at] as PlannedTarget;
     const result = await callAndRepair(run, at, lease);
@@ -195,23 +213,47 @@ async function tryCandidates(run: Run): Promise<Outcome> {
     if (result.kind !== "refused") attempts += 1;
     const onTarget = (tries.get(at) ?? 0) + (result.kind === "refused" ? 0 : 1);
     tries.set(at, onTarget);
-    const others = othersFor(planned, eligible, at, error);
+    const others = othersFor(run, at, error, deps.memory);
     const msLeft = run.deadlineMs - deps.nowMs();
     const mayHaveMore = planned.maxAttempts > 1 && isOnlyRefused(failures);
     const attemptsMax = planned.maxAttempts + (mayHaveMore ? REFUSED_ATTEMPTS_MORE : 0);
     const isSpent = attempts >= attemptsMax || msLeft <= 0 || input.signal.aborted;
-    const next = isSpent ? "stop" : verdict(error, { onTarget, hasNext: others.length > 0, msLeft });
+    const next = isSpent ? "stop" : decide(run, others, error, { onTarget, msLeft });
     if (next === "stop") return failed(row, run.calls, failures);
-    if (result.kind !== "refused" && !deps.retryBudget.spend(error, false)) return failed(row, run.calls, failures);
+    if (result.kind !== "refused" && !deps.retryBudget.spend(error, lostOn(target, result.lost, run.seeking.asked)))
+      return failed(row, run.calls, failures);
     // A target that has no room now may have some before the others do.
-    eligible = next === "again" || error.kind === "rate_limited" ? [...others, at] : others;
-    if (next === "again" && error.kind !== "rate_limited")
-      await deps.sleep(Math.min(backoffMs(onTarget, error, deps.draw()), msLeft), input.signal);
+    const isInTurn = policyOf(error).again === "in_turn";
+    run.eligible = next === "again" || isInTurn ? [...others, at] : others;
+    const mayRepeat = verdict(error, { onTarget, msLeft, hasNext: false }) === "again" && !isInTurn;
+    spare = mayRepeat ? { at, onTarget, error } : undefined;
+    if (spare !== undefined && next === "again") await pause(run, spare);
   }
 }
 
-function isOnlyRefused(failures: readonly Failure[]): boolean {
-  return failures.every(({ error }) => error.kind === "rate_limited");
+interface Spare {
+  at: number;
+  onTarget: number;
+  error: ProviderError;
+}
+
+async function pause({ row: { deps, input }, deadlineMs }: Run, { onTarget, error }: Spare): Promise<void> {
+  const waitMs = Math.min(backoffMs(onTarget, error, deps.draw()), deadlineMs - deps.nowMs());
+  await deps.sleep(Math.max(0, waitMs), input.signal);
+}
+
+/** A candidate whose breaker is open is no reason not to repeat a call that may be repeated; it is one to go on to before
+ *  giving up. */
+function decide(
+  { row: { deps }, seeking }: Run,
+  others: readonly number[],
+  error: ProviderError,
+  tries: Omit<Tries, "hasNext">,
+): ReturnType<typeof verdict> {
+  const { mayPassFilter } = seeking.planned;
+  const hasHealthy = others.some((at) => deps.health.admits(healthTargetAt(seeking, at)));
+  const first = verdict(error, { ...tries, mayPassFilter, hasNext: hasHealthy });
+  return first === "stop" ? verdict(error, { ...tries, mayPassFilter, hasNext: others.length > 0 }) : first;
 }
 
 const REPAIRS_MAX = 2;
@@ -226,7 +268,10 @@ async function callAndRepair(run: Run, at: number, lease: Lease): Promise<Attemp
     const result = await callAndContinue(run, at, place, repairs);
     if (result.kind !== "failed" || repaired === REPAIRS_MAX || input.signal.aborted) return result;
     const repair = target.provider.dialect.repair?.(result.error, result.call);
-    if (repair === undefined) return result;
+    if (repair === undefined) {
+      learnFrom(deps.memory, target, result.error, input.request.body);
+      return result;
+    }
     if (repair.isLasting) deps.memory.learnRepair(targetName(target), repair.token);
     repairs = [...repairs, repair.token];
   }
@@ -260,7 +305,7 @@ async function callTarget(
     how.lease.cancel();
     return { kind: "refused", error: money.error };
   }
-  const result = await callOnce(deps, {
+  const result: AttemptResult = await callOnce(deps, {
     requestId: input.requestId,
     number,
     caller: input.caller,
@@ -273,6 +318,8 @@ async function callTarget(
     catalogVersion: run.catalogVersion,
     signal: input.signal,
     clocks: clocksFor(run, at, msLeft),
+    inView: (error) => inView(run.failures, target, error),
+    failsOnFilter: planned.mayPassFilter && run.eligible.some((index) => index !== at),
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {
     how.lease.cancel();
@@ -305,14 +352,6 @@ function clocksFor({ planned, row }: Run, at: number, msLeft: number): Clocks {
   return { connectMs, firstByteMs: totalMs, idleMs: totalMs, totalMs };
 }
 
-/** A request that was too long for this window only goes on to a window known to be larger. */
-function othersFor({ candidates }: Plan, eligible: readonly number[], at: number, error: ProviderError): number[] {
-  const others = eligible.filter((index) => index !== at);
-  if (error.kind !== "context_length") return others;
-  const windowTokens = candidates[at]?.target.entry?.contextTokens ?? Number.POSITIVE_INFINITY;
-  return others.filter((index) => (candidates[index]?.target.entry?.contextTokens ?? 0) > windowTokens);
-}
-
 type Answered = Extract<AttemptResult, { kind: "buffered" | "stream" }>;
 
 function answered(row: RequestRow, target: Target, attempts: number, result: Answered): Outcome {
@@ -326,44 +365,10 @@ function warningsOf(result: AttemptResult): string[] {
   return "encoded" in result ? result.encoded.warnings : [];
 }
 
-function failed(row: RequestRow, attempts: number, failures: Failure[]): Outcome {
-  const last = failures.at(-1) as Failure;
-  const error = toCallerError(last.error);
-  error.metadata = metadataOf(last, failures);
-  finish(row, { status: error.status, attempts, error: last.error, warnings: [] });
-  const waits = failures.map((failure) => failure.error.retryAfterMs).filter((ms) => ms !== undefined);
-  const retryAfterMs = waits.length === 0 ? undefined : Math.min(...waits);
-  const isHopeless = attempts > 1 || isFinal(last.error);
-  return { kind: "failed", error, retryAfterMs, isHopeless, decision: row.decision, attempts, story: row.story };
-}
-
-function isFinal({ kind, code }: ProviderError): boolean {
-  return kind === "auth" || kind === "quota" || (kind === "budget" && code !== "in_flight_budget_exhausted");
-}
-
-/** No place was found. Whoever was refused by a provider before hears that, with the time at which there will be one. */
-function nowhere(row: RequestRow, attempts: number, failures: Failure[], error: ProviderError): Outcome {
-  const last = failures.at(-1);
-  if (last === undefined || error.kind === "cancelled")
-    return failed(row, attempts, [...failures, { target: undefined, error }]);
-  const { retryAfterMs } = error;
-  return failed(row, attempts, [...failures.slice(0, -1), { ...last, error: { ...last.error, retryAfterMs } }]);
-}
-
-/** OpenRouter's names: what the provider said, and what the attempts before it ended with. */
-function metadataOf(last: Failure, failures: Failure[]): JsonObject {
-  const metadata: JsonObject = { error_type: last.error.kind };
-  if (last.target !== undefined) metadata.provider = last.target.provider.id;
-  if (last.error.status !== undefined) metadata.provider_status = last.error.status;
-  if (last.error.providerCode !== undefined) metadata.provider_code = last.error.providerCode;
-  const previous = failures.slice(0, -1).map(({ target, error }) => ({
-    provider: target?.provider.id ?? null,
-    target: target === undefined ? null : targetName(target),
-    code: error.kind,
-    status: error.status ?? null,
-  }));
-  if (previous.length > 0) metadata.previous_errors = previous;
-  return metadata;
+function failed(row: RequestRow, attempts: number, failures: readonly Failure[]): Outcome {
+  const told = tell(failures, attempts);
+  finish(row, { status: told.error.status, attempts, error: failures.at(-1)?.error, warnings: [] });
+  return { kind: "failed", ...told, decision: row.decision, attempts, story: row.story };
 }
 
 interface Finish {

@@ -1,9 +1,10 @@
 // Which targets and providers are passed over because they keep failing, and for how long. In memory, without timers.
 import { strict as assert } from "node:assert";
 import { z } from "zod";
-import type { ErrorKind, JsonObject, ProviderError } from "./chat.ts";
+import type { JsonObject, ProviderError } from "./chat.ts";
 import { Breaker, type BreakerState } from "./health/breaker.ts";
 import { Lru } from "./lru.ts";
+import { type Blame, policyOf } from "./taxonomy.ts";
 
 export interface HealthTarget {
   provider: string;
@@ -39,28 +40,14 @@ export interface Health {
   restore(json: unknown): string | undefined;
 }
 
-type Effect =
-  | { scope: "target" | "provider"; inARowMax: number }
-  | { scope: "target" | "provider"; parkMs: number; parkMsMax: number };
+type Effect = Extract<Blame, { on: "target" | "provider" }>;
 
 const MINUTE_MS = 60_000;
 
-/** Whose fault an error is, and what follows; kinds that are absent are nobody's. */
-const EFFECTS: Partial<Record<ErrorKind, Effect>> = {
-  server: { scope: "target", inARowMax: 5 },
-  timeout: { scope: "target", inARowMax: 5 },
-  truncated: { scope: "target", inARowMax: 5 },
-  malformed: { scope: "target", inARowMax: 5 },
-  overloaded: { scope: "target", inARowMax: 3 },
-  network: { scope: "provider", inARowMax: 2 },
-  auth: { scope: "provider", parkMs: 10 * MINUTE_MS, parkMsMax: 10 * MINUTE_MS },
-  quota: { scope: "provider", parkMs: 5 * MINUTE_MS, parkMsMax: 60 * MINUTE_MS },
-  not_found: { scope: "target", parkMs: 10 * MINUTE_MS, parkMsMax: 10 * MINUTE_MS },
-};
-
-/** A connection that broke in mid-answer is the model's failure; one that could not be made is the whole endpoint's. */
-function effectOf({ kind, status }: ProviderError): Effect | undefined {
-  return kind === "network" && status !== undefined ? EFFECTS.server : EFFECTS[kind];
+/** `undefined`: neither the target nor its provider is to blame. */
+function effectOf(error: ProviderError): Effect | undefined {
+  const { blame } = policyOf(error);
+  return blame.on === "target" || blame.on === "provider" ? blame : undefined;
 }
 
 const TARGETS_MAX = 512;
@@ -126,7 +113,7 @@ class Breakers implements Health {
       const effect = error === undefined ? undefined : effectOf(error);
       for (const { scope, breaker, era } of calls) {
         if (error === undefined) breaker.succeed(era, this.#options.nowMs());
-        else if (effect?.scope !== scope) breaker.abandon(era);
+        else if (effect?.on !== scope) breaker.abandon(era);
         else this.#hurt(breaker, era, effect, error);
       }
     };
@@ -181,7 +168,7 @@ class Breakers implements Health {
       breaker.park(era, error.kind, effect.parkMs, effect.parkMsMax, nowMs());
       return;
     }
-    const how = { reason: error.kind, inARowMax: effect.inARowMax, toldMs: error.retryAfterMs };
+    const how = { reason: error.kind, inARowMax: effect.opensAfter, toldMs: error.retryAfterMs };
     breaker.fail(era, how, nowMs(), draw());
   }
 

@@ -104,6 +104,7 @@ class Lessons implements Learning {
       totalMs: settled.totalMs,
       outputTokens: usage?.outputTokens,
       errorKind: error?.kind,
+      subkind: error?.subkind,
       scope: {
         rule: input.ruleName,
         key: input.caller.key,

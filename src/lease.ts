@@ -2,6 +2,7 @@
 import type { ProviderError, Usage } from "./chat.ts";
 import type { ResponseHeaders, Target } from "./dialect.ts";
 import type { Reservation } from "./limits.ts";
+import { policyOf } from "./taxonomy.ts";
 
 export interface Lease {
   /** The head of an answer has arrived: it may tell limits. */
@@ -30,7 +31,7 @@ export function createLease(
     counted: (usage) => reservation.correct(usage),
     end: ({ usage, error, wasDone }) => {
       isOver = true;
-      if (error?.kind === "rate_limited") reservation.refuse(error.retryAfterMs);
+      if (error !== undefined) tellPool(reservation, error);
       reservation.settle(usage, wasDone);
       endHealth(error);
     },
@@ -41,4 +42,10 @@ export function createLease(
       endHealth({ kind: "cancelled", message: "Nothing was sent." });
     },
   };
+}
+
+function tellPool(reservation: Reservation, error: ProviderError): void {
+  const { blame } = policyOf(error);
+  if (blame.on !== "pool") return;
+  reservation.refuse({ waitMs: error.retryAfterMs, reaction: blame.reaction, quotaId: error.quotaId });
 }

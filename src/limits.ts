@@ -3,7 +3,7 @@ import type { JsonObject, Usage } from "./chat.ts";
 import { type EnabledProvider, type LimitReading, type Target, targetName } from "./dialect.ts";
 import { type Amounts, amountsOf, type Need, settledAmounts } from "./limits/accounting.ts";
 import { FairQueue, type Place, type Priority, type QueueLimits, type Waiter } from "./limits/fair-queue.ts";
-import { type Allowance, Pool, type PoolStatus, type Wait } from "./limits/pool.ts";
+import { type Allowance, Pool, type PoolStatus, type Refusal, type Wait } from "./limits/pool.ts";
 
 export type { Need } from "./limits/accounting.ts";
 export type { Priority } from "./limits/fair-queue.ts";
@@ -46,7 +46,7 @@ export interface Reservation {
   correct(usage: Usage): void;
   learn(reading: LimitReading): void;
   /** The provider refused it for being one too many. */
-  refuse(waitMs: number | undefined): void;
+  refuse(refusal: Refusal): void;
   /** Exactly once, when the call is over. `wasDone`: the provider did any work. */
   settle(usage: Usage | undefined, wasDone: boolean): void;
 }
@@ -274,14 +274,14 @@ class PacedLimits implements Limits {
         correctTo({ ...known, output_tokens, tokens: known.input_tokens + output_tokens });
       },
       learn: (reading) => pool.learn(reading, nowMs()),
-      refuse: (waitMs) => pool.refuse(waitMs, nowMs()),
+      refuse: (refusal) => pool.refuse(refusal, nowMs()),
       settle: (usage, wasDone) => {
         if (isSettled) throw new Error("a reservation is settled once");
         isSettled = true;
         const nothing: Amounts = { requests: 1, tokens: 0, input_tokens: 0, output_tokens: 0 };
         if (!wasDone) correctTo(nothing);
         else if (usage !== undefined) correctTo(settledAmounts(reserved, usage, target.provider.accounting));
-        pool.release();
+        pool.release(wasDone, nowMs());
         this.#dispatch();
       },
     };

@@ -134,6 +134,7 @@ export function refusalOf(refusal: BudgetRefusal, nowMs: number): ProviderError 
   const retryAfterMs = code === "in_flight_budget_exhausted" ? IN_FLIGHT_RETRY_MS : untilReset(refusal, nowMs);
   return {
     kind: "budget",
+    ...(code === "in_flight_budget_exhausted" ? { subkind: "in_flight" as const } : {}),
     message: messageOf(refusal),
     code: code === "unpriced" ? "unpriced_model" : code,
     ...(code === "request_exceeds_budget" || code === "unpriced" ? {} : { retryAfterMs }),

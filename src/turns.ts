@@ -1,10 +1,10 @@
 // Which candidate is called next, and when: in the plan's order as far as breakers and limits allow, else the first that
 // becomes free.
 import type { ProviderError } from "./chat.ts";
-import { type Target, targetName } from "./dialect.ts";
+import { targetName } from "./dialect.ts";
 import type { Health, HealthTarget } from "./health.ts";
 import { createLease, type Lease } from "./lease.ts";
-import type { Ask, Limits, Need, Option } from "./limits.ts";
+import type { Ask, Limits, Need, Option, Reservation } from "./limits.ts";
 import { type Asked, maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
@@ -36,8 +36,8 @@ const PRIOR_MS = 6_000;
 /** A place at one of the candidates `eligible` (by index into the plan, in order), or why there is none. */
 export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Promise<Found> {
   const { planned, asked, deadlineMs, signal } = seeking;
-  const healthy = eligible.filter((at) => deps.health.admits(targetAt(planned, at)));
-  const indices = healthy.length > 0 ? healthy : bySoonest(deps, planned, eligible);
+  const healthy = eligible.filter((at) => deps.health.admits(healthTargetAt(seeking, at)));
+  const indices = healthy.length > 0 ? healthy : bySoonest(deps, seeking, eligible);
   const options = indices.map((at) => optionOf(deps, seeking, planned.candidates[at] as PlannedTarget));
   const shortestMs = Math.min(...indices.map((at) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
@@ -54,9 +54,8 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
     return { kind: "none", error: { kind: "cancelled", message: "The caller closed the connection." } };
   }
   if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
-  const { target } = options[turn.at] as Option;
-  const lease = createLease(target, turn.reservation, deps.nowMs, deps.health.begin(healthTarget(target)));
-  return { kind: "lease", at: indices[turn.at] as number, lease };
+  const at = indices[turn.at] as number;
+  return { kind: "lease", at, lease: leaseAt(deps, seeking, at, turn.reservation) };
 }
 
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
@@ -84,22 +83,30 @@ export function firstByteMs({ fleet }: TurnDeps, planned: Plan, at: number): num
 /** For a further call of a request that has its place already: a repaired one, or one that goes on with an answer. */
 export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number): Lease {
   const option = optionOf(deps, seeking, seeking.planned.candidates[at] as PlannedTarget);
-  const reservation = deps.limits.take(seeking.asked.caller.key, option);
-  return createLease(option.target, reservation, deps.nowMs, deps.health.begin(healthTarget(option.target)));
+  return leaseAt(deps, seeking, at, deps.limits.take(seeking.asked.caller.key, option));
+}
+
+function leaseAt(deps: TurnDeps, seeking: Seeking, at: number, reservation: Reservation): Lease {
+  const { target } = seeking.planned.candidates[at] as PlannedTarget;
+  return createLease(target, reservation, deps.nowMs, deps.health.begin(healthTargetAt(seeking, at)));
 }
 
 /** When no breaker is closed: the one that is to close again first before the others. Better to try than to refuse untried. */
-function bySoonest({ health }: TurnDeps, planned: Plan, eligible: readonly number[]): number[] {
-  const openUntilMs = (at: number) => health.openUntilMs(targetAt(planned, at));
+function bySoonest({ health }: TurnDeps, seeking: Seeking, eligible: readonly number[]): number[] {
+  const openUntilMs = (at: number) => health.openUntilMs(healthTargetAt(seeking, at));
   return eligible.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
 }
 
-function targetAt({ candidates }: Plan, at: number): HealthTarget {
-  return healthTarget((candidates[at] as PlannedTarget).target);
-}
+/** Tiers that get what others leave over: that nothing is left says nothing about those who pay for more. */
+const SPARE_TIERS = ["flex"];
 
-function healthTarget(target: Target): HealthTarget {
-  return { provider: target.provider.id, name: targetName(target) };
+/** Whose breaker a call of this candidate is about. */
+export function healthTargetAt({ asked, planned }: Seeking, at: number): HealthTarget {
+  const { target, set } = planned.candidates[at] as PlannedTarget;
+  const tier = set.service_tier ?? asked.request.body.service_tier;
+  const name = targetName(target);
+  const isSpare = typeof tier === "string" && SPARE_TIERS.includes(tier);
+  return { provider: target.provider.id, name: isSpare ? `${name} (${tier})` : name };
 }
 
 function optionOf({ fleet }: TurnDeps, { asked, planned }: Seeking, { target, set, score }: PlannedTarget): Option {

@@ -106,9 +106,13 @@ async function send(agent: Agent, request: UpstreamRequest): Promise<Opened | Un
 }
 
 const CONNECT_FAILURES = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+/** OpenSSL's words by way of Node: expired, self-signed, of an unknown issuer, for another name. */
+const CERTIFICATE_FAILURES =
+  /^(CERT_|ERR_TLS_CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|UNABLE_TO_(GET_ISSUER|VERIFY)|HOSTNAME_MISMATCH)/;
 
 function isConnectFailure(cause: unknown): boolean {
-  return cause instanceof errors.ConnectTimeoutError || CONNECT_FAILURES.has(errorCode(cause) ?? "");
+  const code = errorCode(cause) ?? "";
+  return cause instanceof errors.ConnectTimeoutError || CONNECT_FAILURES.has(code) || CERTIFICATE_FAILURES.test(code);
 }
 
 function splitUrl(url: string): { origin: string; path: string } {
@@ -153,7 +157,7 @@ function opened(response: Dispatcher.ResponseData, clock: AttemptClock): Opened 
         }
         return { text: Buffer.concat(parts).toString("utf8") };
       } catch (cause) {
-        return { error: clock.failure ?? explain(cause) };
+        return { error: clock.failure ?? { ...explain(cause), subkind: "broken" } };
       } finally {
         close();
       }
@@ -170,7 +174,7 @@ async function* read(
     for await (const chunk of response.body) yield chunk as Uint8Array;
     return undefined;
   } catch (cause) {
-    return clock.failure ?? explain(cause);
+    return clock.failure ?? { ...explain(cause), subkind: "broken" };
   } finally {
     close();
   }
@@ -284,11 +288,17 @@ function tooLarge(maxBytes: number): ProviderError {
 /** What a socket or TLS failure means for the loop. Names the failure, never the address or a header. */
 function explain(cause: unknown): ProviderError {
   if (cause instanceof errors.ConnectTimeoutError) {
-    return { kind: "timeout", message: "The provider did not accept a connection in time.", code: "timeout" };
+    const message = "The provider did not accept a connection in time.";
+    return { kind: "timeout", subkind: "connect", message, code: "timeout" };
   }
   const code = errorCode(cause);
+  if (code !== undefined && CERTIFICATE_FAILURES.test(code)) {
+    const message = `The provider's certificate is not valid (${code}).`;
+    return { kind: "network", subkind: "certificate", message, code: "upstream_unreachable" };
+  }
   return {
     kind: "network",
+    ...(isConnectFailure(cause) && { subkind: "connect" as const }),
     message: `The connection to the provider failed${code === undefined ? "" : ` (${code})`}.`,
     code: "upstream_unreachable",
   };

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { ErrorKind, Usage } from "../src/chat.ts";
+import type { ErrorKind, ErrorSubkind, Usage } from "../src/chat.ts";
 import { type AttemptObserved, createFleet, FLEET_PARTS, type FleetLimits } from "../src/fleet.ts";
-import { POLICIES } from "../src/retry.ts";
+import { hurtsHealth, TAXONOMY } from "../src/taxonomy.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -183,14 +183,15 @@ test("numbers that are no times and no sizes are not learnt", () => {
 });
 
 test("only what is the target's own fault counts as its failure", () => {
-  for (const [kind, { hurtsHealth }] of Object.entries(POLICIES)) {
+  for (const name of Object.keys(TAXONOMY)) {
+    const [kind, subkind] = name.split("/") as [ErrorKind, ErrorSubkind | undefined];
     const { fleet, see } = newFleet();
     times(20, () => see());
     const before = [fleet.failureRate("acme/a"), fleet.recentSamples("acme/a")];
-    times(20, () => see({ errorKind: kind as ErrorKind, firstByteMs: undefined, outputTokens: undefined }));
+    times(20, () => see({ errorKind: kind, subkind, firstByteMs: undefined, outputTokens: undefined }));
     const after = [fleet.failureRate("acme/a"), fleet.recentSamples("acme/a")];
-    if (hurtsHealth) expect(after, kind).toEqual([expect.closeTo(0.5, 1), 40]);
-    else expect(after, kind).toEqual(before);
+    if (hurtsHealth({ kind, subkind })) expect(after, name).toEqual([expect.closeTo(0.5, 1), 40]);
+    else expect(after, name).toEqual(before);
   }
 });
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { openaiChat } from "../providers/dialects/openai-chat.ts";
 import type { Accounting, EnabledProvider, Target } from "../src/dialect.ts";
 import { Bucket } from "../src/limits/bucket.ts";
-import { Pool } from "../src/limits/pool.ts";
+import { Pool, type Refusal } from "../src/limits/pool.ts";
 import { Quota } from "../src/limits/quota.ts";
 import { createLimits, type Limits, type Need, type PoolConfig, type Priority, type Turn } from "../src/limits.ts";
 
@@ -42,6 +42,11 @@ class VirtualTime {
 
 async function settleMicrotasks(): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) await null;
+}
+
+/** A refusal for being one too many. */
+function lower(waitMs: number): Refusal {
+  return { waitMs, reaction: "lower" };
 }
 
 function targetOf(provider: string, model = "m", accounting?: Accounting): Target {
@@ -442,17 +447,17 @@ describe("learning", () => {
 
   test("a refusal blocks for as long as the provider said, and lowers the limits once a second", () => {
     const refused = pool({ requests: 600 });
-    refused.refuse(5_000, NOW);
-    refused.refuse(5_000, NOW + 100);
+    refused.refuse(lower(5_000), NOW);
+    refused.refuse(lower(5_000), NOW + 100);
     expect(refused.wait(amounts, NOW + 100, 1_000)).toMatchObject({ for: "blocked", ms: 5_000 });
     expect(refused.status(NOW).scale).toBe(0.85);
-    refused.refuse(0, NOW + 2_000);
+    refused.refuse(lower(0), NOW + 2_000);
     expect(refused.status(NOW + 2_000).scale).toBeCloseTo(0.7225, 2);
   });
 
   test("after eight quiet seconds it grows again by two hundredths a second", () => {
     const refused = pool({ requests: 600 });
-    refused.refuse(0, NOW);
+    refused.refuse(lower(0), NOW);
     expect(refused.status(NOW + 7_900).scale).toBe(0.85);
     expect(refused.status(NOW + 10_000).scale).toBeCloseTo(0.89, 2);
     expect(refused.status(NOW + 60_000).scale).toBe(1);
@@ -462,9 +467,9 @@ describe("learning", () => {
     const unknown = pool();
     for (let call = 0; call < 100; call += 1) {
       unknown.take(amounts, NOW + call * 100);
-      unknown.release();
+      unknown.release(true, NOW + 10_000);
     }
-    unknown.refuse(0, NOW + 10_000);
+    unknown.refuse(lower(0), NOW + 10_000);
     const guess = unknown.status(NOW + 10_000).rates[0];
     expect(guess).toMatchObject({ counts: "requests", source: "learnt" });
     expect(guess?.per_minute).toBeGreaterThan(400);
@@ -475,7 +480,7 @@ describe("learning", () => {
   test("an unknown number of places is nine tenths of what was running when it was refused, and grows while used", () => {
     const unknown = pool();
     for (let call = 0; call < 20; call += 1) unknown.take(amounts, NOW);
-    unknown.refuse(0, NOW);
+    unknown.refuse(lower(0), NOW);
     expect(unknown.status(NOW).concurrency).toBe(18);
     unknown.take(amounts, NOW + 10_000);
     expect(unknown.status(NOW + 10_000).concurrency).toBe(19);
@@ -484,7 +489,7 @@ describe("learning", () => {
   test("a refusal while much was left shortens what may be taken at once", () => {
     const bursty = pool({ requests: 600 });
     expect(bursty.status(NOW).rates[0]?.level).toBe(98);
-    bursty.refuse(0, NOW);
+    bursty.refuse(lower(0), NOW);
     expect(bursty.status(NOW).rates[0]?.level).toBeLessThanOrEqual(49);
   });
 
@@ -493,7 +498,7 @@ describe("learning", () => {
     const first = setUp(pools);
     (await granted(ask(first.limits))).reservation.settle(undefined, true);
     const b = await granted(ask(first.limits, { targets: [B] }));
-    b.reservation.refuse(600_000);
+    b.reservation.refuse(lower(600_000));
     b.reservation.settle(undefined, false);
     const second = setUp(pools);
     second.limits.restore(JSON.parse(JSON.stringify(first.limits.export())));
@@ -526,7 +531,7 @@ test("whatever is asked, settled, refused and abandoned: every place is given ba
         void turn.then((found) => {
           if (found.kind !== "granted") return;
           time.schedule(holdMs, () => {
-            if (refuse) found.reservation.refuse(1_000);
+            if (refuse) found.reservation.refuse(lower(1_000));
             found.reservation.settle(refuse ? undefined : { inputTokens: 90, outputTokens: 9 }, !refuse);
           });
         });

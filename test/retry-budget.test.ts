@@ -1,15 +1,20 @@
 // How many retries the whole process may make: what earns them, and what each failure costs. The clock is virtual.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { ErrorKind, ProviderError } from "../src/chat.ts";
-import { POLICIES } from "../src/retry.ts";
-import { createRetryBudget, type RetryBudget } from "../src/retry-budget.ts";
+import type { ErrorKind, ErrorSubkind, ProviderError } from "../src/chat.ts";
+import { createRetryBudget, type Lost, type RetryBudget } from "../src/retry-budget.ts";
+import { type ErrorCase, TAXONOMY } from "../src/taxonomy.ts";
 
 function failed(kind: ErrorKind, more: Partial<ProviderError> = {}): ProviderError {
   return { kind, message: "what the provider said", ...more };
 }
 
 const SERVER = failed("server", { status: 500 });
+
+/** A failure that was not billed. */
+function lost(hadOutput: boolean, costNanoUsd: number | undefined = 0): Lost {
+  return { hadOutput, costNanoUsd };
+}
 
 class World {
   nowMs = 1_700_000_000_000;
@@ -18,7 +23,7 @@ class World {
   /** Retries that may be made right now, by making them. */
   retries(error = SERVER, hadOutput = false): number {
     let count = 0;
-    while (count < 1_000 && this.budget.spend(error, hadOutput)) count += 1;
+    while (count < 1_000 && this.budget.spend(error, lost(hadOutput))) count += 1;
     return count;
   }
 
@@ -36,7 +41,7 @@ describe("what may be retried", () => {
     const world = new World();
     world.retries();
     world.requests(4);
-    expect(world.budget.spend(SERVER, false)).toBe(false);
+    expect(world.budget.spend(SERVER, lost(false))).toBe(false);
     // One more than five: a fifth has no exact binary form.
     world.requests(2);
     expect(world.retries()).toBe(1);
@@ -63,10 +68,10 @@ describe("what may be retried", () => {
 
   test("a refusal takes nothing: a cheaper retry may still be made", () => {
     const world = new World();
-    for (let at = 0; at < 9; at += 1) world.budget.spend(SERVER, false);
-    expect(world.budget.spend(SERVER, true)).toBe(false);
+    for (let at = 0; at < 9; at += 1) world.budget.spend(SERVER, lost(false));
+    expect(world.budget.spend(SERVER, lost(true))).toBe(false);
     expect(world.budget.level()).toBe(1);
-    expect(world.budget.spend(SERVER, false)).toBe(true);
+    expect(world.budget.spend(SERVER, lost(false))).toBe(true);
   });
 
   test("a clock that is set back takes nothing away, and earning goes on from there", () => {
@@ -81,19 +86,28 @@ describe("what may be retried", () => {
 describe("what it costs", () => {
   function price(error: ProviderError, hadOutput: boolean): number {
     const { budget } = new World();
-    expect(budget.spend(error, hadOutput)).toBe(true);
+    expect(budget.spend(error, lost(hadOutput))).toBe(true);
     return 10 - budget.level();
   }
 
-  test.each(Object.keys(POLICIES) as ErrorKind[])("%s, by whether any work was done", (kind) => {
-    expect(price(failed(kind, { status: 400 }), false)).toBe(kind === "rate_limited" ? 0 : 1);
-    expect(price(failed(kind), false)).toBe(kind === "rate_limited" || kind === "network" ? 0 : 1);
-    expect(price(failed(kind), true)).toBe(2);
+  const FREE: ErrorCase[] = [
+    "rate_limited",
+    "rate_limited/slow_down",
+    "rate_limited/no_spare_capacity",
+    "rate_limited/daily_quota",
+    "network/connect",
+    "network/certificate",
+    "timeout/connect",
+  ];
+  test.each(Object.keys(TAXONOMY) as ErrorCase[])("%s, by whether any work was done", (name) => {
+    const [kind, subkind] = name.split("/") as [ErrorKind, ErrorSubkind | undefined];
+    expect(price(failed(kind, { subkind }), false)).toBe(FREE.includes(name) ? 0 : 1);
+    expect(price(failed(kind, { subkind }), true)).toBe(2);
   });
 
   test.each([
     ["a refusal by a limit", failed("rate_limited", { status: 429 })],
-    ["a connection that was never made", failed("network")],
+    ["a connection that was never made", failed("network", { subkind: "connect" })],
   ])("%s is free even when nothing is left", (_, error) => {
     const world = new World();
     world.retries();
@@ -122,7 +136,7 @@ test("whatever happens, the level stays between nothing and sixty, and no more i
         if (next.do === "wait") world.nowMs += next.ms;
         if (next.do === "request") earned += 0.2;
         if (next.do === "wait") earned += next.ms / 1_000;
-        if (next.do === "spend" && world.budget.spend(SERVER, next.hadOutput)) spent += next.hadOutput ? 2 : 1;
+        if (next.do === "spend" && world.budget.spend(SERVER, lost(next.hadOutput))) spent += next.hadOutput ? 2 : 1;
         expect(world.budget.level()).toBeGreaterThanOrEqual(0);
         expect(world.budget.level()).toBeLessThanOrEqual(60);
         expect(spent).toBeLessThanOrEqual(earned + 1e-6);

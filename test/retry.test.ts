@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ErrorKind, ProviderError } from "../src/chat.ts";
-import { backoffMs, POLICIES, toCallerError, verdict } from "../src/retry.ts";
+import { backoffMs, toCallerError, verdict } from "../src/retry.ts";
+import { hurtsHealth } from "../src/taxonomy.ts";
 
 interface Row {
   /** The first try failed and there is another candidate. */
@@ -91,7 +92,7 @@ describe.each(kinds)("%s", (kind) => {
   });
 
   test(`the caller gets ${row.status} ${row.type}, and the target's health is ${row.hurts ? "" : "not "}touched`, () => {
-    expect(POLICIES[kind].hurtsHealth).toBe(row.hurts);
+    expect(hurtsHealth(failed(kind))).toBe(row.hurts);
     expect(toCallerError(failed(kind))).toMatchObject({ status: row.status, type: row.type, code: row.code });
   });
 });

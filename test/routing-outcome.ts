@@ -68,6 +68,7 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     connect: connectMs,
     queue: [planned.priority, planned.maxWaitMs],
     affinityTtl: affinityTtlMs,
+    onFilter: planned.mayPassFilter ? "next" : "stop",
     explored: trace.explored,
     passedOver: trace.passedOver.map(({ rule, why }) => `${rule}: ${why}`),
     sent: Object.fromEntries(sent),

@@ -32,6 +32,7 @@ const ON_DEMAND = [
   "connect",
   "queue",
   "affinityTtl",
+  "onFilter",
   "explored",
   "passedOver",
   "sent",

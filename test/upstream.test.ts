@@ -220,6 +220,7 @@ describe("a connection that fails", () => {
       kind: "error",
       error: {
         kind: "network",
+        subkind: "connect",
         message: "The connection to the provider failed (ECONNREFUSED).",
         code: "upstream_unreachable",
       },

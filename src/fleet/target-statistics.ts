@@ -1,6 +1,6 @@
 // What is known of one target: how soon it answers, how fast it writes, how often it fails.
-import type { ErrorKind } from "../chat.ts";
-import { POLICIES } from "../retry.ts";
+import type { ErrorKind, ErrorSubkind } from "../chat.ts";
+import { hurtsHealth } from "../taxonomy.ts";
 import { decayed } from "./decay.ts";
 import type { SavedTally, SavedTarget } from "./saved.ts";
 import { Sketch } from "./sketch.ts";
@@ -16,6 +16,7 @@ export interface AttemptSeen {
   outputTokens: number | undefined;
   /** `undefined` when the answer is complete. */
   errorKind: ErrorKind | undefined;
+  subkind?: ErrorSubkind | undefined;
 }
 
 /** Up to these sizes prompts are taken to be alike. */
@@ -42,7 +43,7 @@ export class TargetStatistics {
   readonly #usual = new Tally(USUAL_HALF_LIFE_MS);
 
   observe(seen: AttemptSeen, nowMs: number): void {
-    this.#countOutcome(seen.errorKind, nowMs);
+    this.#countOutcome(seen, nowMs);
     const { firstByteMs, freshInputTokens, outputTokens } = seen;
     // Also of an answer that broke later, or that the caller did not stay for: it began when it began.
     if (isTime(firstByteMs) && freshInputTokens !== undefined) {
@@ -105,9 +106,9 @@ export class TargetStatistics {
 
   /** A caller that left says nothing about the target, and neither does a refusal that was the request's fault, or a
    *  limit that was reached: those say when to come back, not that it is broken. */
-  #countOutcome(kind: ErrorKind | undefined, nowMs: number): void {
+  #countOutcome({ errorKind: kind, subkind }: AttemptSeen, nowMs: number): void {
     const hasFailed = kind !== undefined;
-    if (hasFailed && !POLICIES[kind].hurtsHealth) return;
+    if (hasFailed && !hurtsHealth({ kind, subkind })) return;
     this.#recent.count(hasFailed, nowMs);
     this.#usual.count(hasFailed, nowMs);
   }

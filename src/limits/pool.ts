@@ -1,8 +1,10 @@
 // One limit of a provider: what it allows, what was taken of it, and what its answers taught about it.
 import type { LimitReading } from "../dialect.ts";
+import type { PoolReaction } from "../taxonomy.ts";
 import { type Amounts, DIMENSIONS, type Dimension } from "./accounting.ts";
 import { Bucket } from "./bucket.ts";
-import { Quota } from "./quota.ts";
+import { nextDayMs, Quota } from "./quota.ts";
+import { RampGuard } from "./ramp-guard.ts";
 
 /** What is allowed, per minute unless it says otherwise; absent = not known, and then not limited. */
 export interface Allowance {
@@ -23,6 +25,7 @@ const MARGIN = 0.98;
 const BURST_MS = 10_000;
 const BURST_MS_MIN = 1_000;
 const DECREASE = 0.85;
+const DECREASE_SLOW_DOWN = 0.7;
 const SCALE_MIN = 0.1;
 const DECREASE_EVERY_MS = 1_000;
 /** So long after the last refusal more is tried, by so much a second. */
@@ -64,7 +67,16 @@ export interface PoolStatus {
 export interface Wait {
   ms: number;
   /** What there is too little of. */
-  for: Dimension | "concurrency" | "day" | "blocked" | undefined;
+  for: Dimension | "concurrency" | "day" | "blocked" | "growth" | undefined;
+}
+
+/** A provider's refusal for being one too many. */
+export interface Refusal {
+  /** When it said to come back. */
+  waitMs: number | undefined;
+  reaction: PoolReaction;
+  /** Which daily quota is used up. */
+  quotaId?: string | undefined;
 }
 
 export class Pool {
@@ -82,6 +94,12 @@ export class Pool {
   #inFlight = 0;
   #scale = 1;
   #blockedUntilMs = 0;
+  readonly #zone: string;
+  readonly #ramp = new RampGuard();
+  /** A daily quota that was refused for, and until when the wait it told is kept. */
+  #daily: { quotaId: string; keptUntilMs: number } | undefined;
+  /** While a quota is taken to be used up one call at a time finds out whether it is. */
+  #triedUntilMs = 0;
   #refusedAtMs = Number.NEGATIVE_INFINITY;
   #loweredAtMs = Number.NEGATIVE_INFINITY;
   #grownAtMs = 0;
@@ -92,6 +110,7 @@ export class Pool {
   constructor(options: { name: string; allowance: Allowance; zone: string; draw(): number }) {
     const { allowance, zone } = options;
     this.name = options.name;
+    this.#zone = zone;
     this.#draw = options.draw;
     this.#allowance = allowance;
     this.#burstMs = allowance.burstMs ?? BURST_MS;
@@ -125,6 +144,8 @@ export class Pool {
     consider(this.#blockedUntilMs - nowMs, "blocked");
     for (const [dimension, { bucket }] of this.#rates) consider(bucket.waitMs(amounts[dimension], nowMs), dimension);
     for (const [counts, quota] of this.#quotas) consider(quota.waitMs(amounts[counts], nowMs), "day");
+    consider(this.#ramp.waitMs(amounts.tokens, nowMs), "growth");
+    if (nowMs < this.#triedUntilMs && this.#inFlight > 0) consider(expectedMs, "day");
     if (this.#places !== undefined && this.#inFlight >= this.#places)
       consider(expectedMs / this.#places, "concurrency");
     return wait;
@@ -134,6 +155,7 @@ export class Pool {
     this.#inFlight += 1;
     for (const [dimension, { bucket }] of this.#rates) bucket.take(amounts[dimension], nowMs);
     for (const [counts, quota] of this.#quotas) quota.add(amounts[counts], nowMs);
+    this.#ramp.admit(amounts.tokens, nowMs);
     this.#roll(nowMs);
     this.#window.count += 1;
     this.#growPlaces(nowMs);
@@ -149,15 +171,18 @@ export class Pool {
     for (const [counts, quota] of this.#quotas) quota.add(actual[counts] - reserved[counts], nowMs);
   }
 
-  release(): void {
+  /** `hasAnswered`: the provider took the call. */
+  release(hasAnswered: boolean, nowMs: number): void {
     this.#inFlight -= 1;
+    if (!hasAnswered || nowMs < this.#blockedUntilMs) return;
+    this.#daily = undefined;
+    this.#triedUntilMs = 0;
   }
 
   /** Limits and rests that an answer told in its headers. */
   learn({ windows }: LimitReading, nowMs: number): void {
     for (const { name, limit, remaining, resetAtMs } of windows) {
-      if (name.endsWith("/day") && remaining === 0 && resetAtMs !== undefined)
-        this.park(Math.min(resetAtMs, nowMs + BLOCKED_MS_MAX));
+      if (name.endsWith("/day") && remaining === 0 && resetAtMs !== undefined) this.#parkUntil(resetAtMs, nowMs);
       const counted = COUNTED[name];
       if (counted === undefined) continue;
       const { dimension, minutes } = counted;
@@ -166,17 +191,44 @@ export class Pool {
     }
   }
 
-  /** The provider refused a call for being too many. `waitMs`: when it said to come back. */
-  refuse(waitMs: number | undefined, nowMs: number): void {
+  /** The provider refused a call for being too many. */
+  refuse({ waitMs, reaction, quotaId = "" }: Refusal, nowMs: number): void {
+    if (reaction === "day" && !this.#keepsWaitOf(quotaId, waitMs, nowMs)) {
+      this.#parkUntil(nextDayMs(this.#zone, nowMs), nowMs);
+      return;
+    }
     const told = Math.min(waitMs ?? BLOCKED_MS_UNTOLD, BLOCKED_MS_MAX);
+    if (waitMs !== undefined && waitMs > BLOCKED_MS_MAX) this.#parkUntil(nowMs + waitMs, nowMs);
     this.#blockedUntilMs = Math.max(this.#blockedUntilMs, nowMs + told * (1 + 0.1 * this.#draw()));
+    if (reaction === "slow_down") this.#ramp.arm(nowMs);
+    if (reaction === "lower" || reaction === "slow_down") {
+      this.#lower(reaction === "slow_down" ? DECREASE_SLOW_DOWN : DECREASE, nowMs);
+    }
+  }
+
+  /** Some providers tell a short wait beside a daily quota. It may be meant (then waiting helps) or not (then the same quota
+   *  refuses again after it): it is kept once. */
+  #keepsWaitOf(quotaId: string, waitMs: number | undefined, nowMs: number): boolean {
+    if (waitMs === undefined || waitMs > BLOCKED_MS_MAX) return false;
+    if (this.#daily?.quotaId !== quotaId) this.#daily = { quotaId, keptUntilMs: nowMs + waitMs };
+    // What was under way together is refused together.
+    return nowMs <= this.#daily.keptUntilMs;
+  }
+
+  /** Closed until then, except for one call at a time every hour. */
+  #parkUntil(untilMs: number, nowMs: number): void {
+    this.#triedUntilMs = Math.max(this.#triedUntilMs, untilMs);
+    this.park(Math.min(untilMs, nowMs + BLOCKED_MS_MAX));
+  }
+
+  #lower(factor: number, nowMs: number): void {
     this.#refusedAtMs = nowMs;
     if (nowMs - this.#loweredAtMs < DECREASE_EVERY_MS) return;
     this.#loweredAtMs = nowMs;
     this.#roll(nowMs);
     this.#shortenBurst(nowMs);
-    if (this.#rates.size === 0 && this.#inFlight <= MANY_PLACES) this.#learnFromNothing(nowMs);
-    else this.#scale = Math.max(SCALE_MIN, this.#scale * DECREASE);
+    if (this.#rates.size === 0 && this.#inFlight <= MANY_PLACES) this.#learnFromNothing(factor, nowMs);
+    else this.#scale = Math.max(SCALE_MIN, this.#scale * factor);
     // Where rates were told, they are what was passed; where nothing was, it may as well have been the calls at once.
     const isTold = [...this.#rates.values()].some(({ source }) => source !== "learnt");
     if (!this.#hasFixedPlaces && !isTold && this.#inFlight > PLACES_MIN)
@@ -188,6 +240,9 @@ export class Pool {
   /** Forgets what refusals and headers taught: the operator knows that it no longer holds. */
   reset(): void {
     this.#blockedUntilMs = 0;
+    this.#triedUntilMs = 0;
+    this.#daily = undefined;
+    this.#ramp.reset();
     this.#refusedAtMs = Number.NEGATIVE_INFINITY;
     this.#scale = 1;
     this.#burstMs = this.#burstMsMax;
@@ -270,10 +325,10 @@ export class Pool {
   }
 
   /** Nothing was known and nothing was told: the rate at which the refusal came is the first guess. */
-  #learnFromNothing(nowMs: number): void {
+  #learnFromNothing(factor: number, nowMs: number): void {
     const elapsedMs = Math.max(1_000, nowMs - this.#window.startMs + (this.#window.lastCount > 0 ? RATE_WINDOW_MS : 0));
     const perMinute = (60_000 * (this.#window.count + this.#window.lastCount)) / elapsedMs;
-    this.#setRate("requests", Math.max(GUESS_MIN, perMinute * DECREASE), "learnt", nowMs);
+    this.#setRate("requests", Math.max(GUESS_MIN, perMinute * factor), "learnt", nowMs);
   }
 
   /** Refused while the bucket still held a good part: the provider allows less at once than was taken. */

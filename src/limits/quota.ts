@@ -11,7 +11,7 @@ export class Quota {
   /** `zone`: IANA name. */
   constructor(limit: number, zone: string) {
     this.limit = limit;
-    this.#clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, timeStyle: "medium" });
+    this.#clock = clockIn(zone);
   }
 
   used(nowMs: number): number {
@@ -43,12 +43,22 @@ export class Quota {
   #roll(nowMs: number): void {
     if (nowMs < this.#resetAtMs) return;
     this.#used = 0;
-    this.#resetAtMs = nowMs + DAY_MS - this.#msIntoDay(nowMs);
+    this.#resetAtMs = nextMidnightMs(this.#clock, nowMs);
   }
+}
 
-  /** On the day of a change of clocks this is an hour off, which the provider's own answers then correct. */
-  #msIntoDay(nowMs: number): number {
-    const [hours = 0, minutes = 0, seconds = 0] = this.#clock.format(nowMs).split(":").map(Number);
-    return ((hours * 60 + minutes) * 60 + seconds) * 1_000 + (((nowMs % 1_000) + 1_000) % 1_000);
-  }
+/** The next midnight in a zone (IANA name). */
+export function nextDayMs(zone: string, nowMs: number): number {
+  return nextMidnightMs(clockIn(zone), nowMs);
+}
+
+function clockIn(zone: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat("en-GB", { timeZone: zone, timeStyle: "medium" });
+}
+
+/** On the day of a change of clocks this is an hour off, which the provider's own answers then correct. */
+function nextMidnightMs(clock: Intl.DateTimeFormat, nowMs: number): number {
+  const [hours = 0, minutes = 0, seconds = 0] = clock.format(nowMs).split(":").map(Number);
+  const msIntoDay = ((hours * 60 + minutes) * 60 + seconds) * 1_000 + (((nowMs % 1_000) + 1_000) % 1_000);
+  return nowMs + DAY_MS - msIntoDay;
 }

@@ -19,6 +19,14 @@ export interface Caller {
   allowsUnpriced?: boolean;
 }
 
+/** What targets ("provider/model") were found not to take, whatever the catalogue says. */
+export interface Learnt {
+  /** Tokens; `undefined` while none was refused for its length. */
+  windowOf(target: string): number | undefined;
+  /** Names of request fields. */
+  lacksOf(target: string): readonly string[];
+}
+
 /** A request with everything a decision may look at. */
 export interface Asked {
   request: ChatRequest;
@@ -33,6 +41,7 @@ export interface Asked {
   inputTokens(target?: string): number;
   /** Which conversation this is a turn of. */
   affinityId: string | undefined;
+  learnt?: Learnt;
   nowMs: number;
 }
 

@@ -130,6 +130,12 @@ export const RULE_KEYS: readonly RuleKey[] = [
   { key: "rules[].deny.status", meaning: "Refuse instead: with this status, 400 to 499.", absent: "403" },
   { key: "rules[].deny.message", meaning: "What the caller is told.", absent: "required in `deny`" },
   {
+    key: "rules[].on_filter",
+    meaning:
+      "What follows when a provider's content policy refuses: `stop`, the caller hears it; `next`, the next target is asked.",
+    absent: "`stop`",
+  },
+  {
     key: "rules[].caller_overrides",
     meaning: "`deny`: the caller's `provider` object, `:floor` and `:nitro` are ignored.",
     absent: "`allow`",

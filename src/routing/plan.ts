@@ -40,6 +40,8 @@ export interface Plan {
   priority: Priority;
   maxWaitMs: number;
   affinityTtlMs: number | undefined;
+  /** A refusal by a provider's content policy may be tried elsewhere. */
+  mayPassFilter: boolean;
   ruleName: string;
   /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
   decision: string;
@@ -170,6 +172,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     priority: rule?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
     affinityTtlMs: rule?.affinityTtlMs,
+    mayPassFilter: rule?.mayPassFilter ?? false,
     ruleName: rule?.name ?? "",
     decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,
   };

@@ -23,6 +23,7 @@ export function applyRequirements(candidates: Candidate[], wishes: Narrowing | u
     const { entry } = candidate.target;
     candidate.reasons.push(
       ...fits(entry, candidate.name, asked),
+      ...accepts(candidate.name, asked),
       ...can(entry, needed, isUnableTo),
       ...required(candidate, candidate.rule?.require ?? {}, pricing),
     );
@@ -34,12 +35,19 @@ export function applyRequirements(candidates: Candidate[], wishes: Narrowing | u
 }
 
 function fits(entry: ModelEntry | undefined, name: string, asked: Asked): Reason[] {
-  const window = entry?.contextTokens;
+  const window = asked.learnt?.windowOf(name) ?? entry?.contextTokens;
   // Most prompts are far smaller than any window, and need no estimate to know it.
   if (window === undefined || asked.bodyBytes < window / 2) return [];
   const tokens = asked.inputTokens(name);
   if (tokens <= window * WINDOW_TOLERANCE) return [];
   return [{ code: "context_length", detail: `about ${Math.round(tokens)} tokens do not fit its window of ${window}` }];
+}
+
+/** A field of the request that the target refused a short while ago. */
+function accepts(name: string, { request: { body }, learnt }: Asked): Reason[] {
+  const lost = (learnt?.lacksOf(name) ?? []).filter((field) => body[field] !== undefined && body[field] !== null);
+  if (lost.length === 0) return [];
+  return [{ code: "require_parameters", detail: `it refused ${lost.join(", ")} within the last hour` }];
 }
 
 function can(

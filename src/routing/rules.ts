@@ -39,6 +39,8 @@ export interface Rule {
   deny: { status: number; message: string } | undefined;
   /** The caller may narrow the choice (OpenRouter's `provider` object, `:floor`, `:nitro`). */
   callerMayNarrow: boolean;
+  /** A refusal by a provider's content policy may be tried elsewhere. */
+  mayPassFilter: boolean;
   /** In the time zone of its file. */
   clock: Clock;
 }
@@ -129,6 +131,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "affinity",
     "set",
     "value_of_time",
+    "on_filter",
     "caller_overrides",
   ] as const;
   for (const key of rule.deny === undefined ? [] : idle) {
@@ -179,6 +182,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     set: rule.set ?? {},
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
+    mayPassFilter: rule.on_filter === "next",
     callerMayNarrow: rule.caller_overrides !== "deny",
     clock,
   };

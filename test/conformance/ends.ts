@@ -1,8 +1,8 @@
 // How answers end and fail: usage, filters, errors of every kind, broken streams, callers that leave.
 import { expect } from "vitest";
 import type { ErrorKind } from "../../src/chat.ts";
-import { POLICIES } from "../../src/retry.ts";
 import type { FaultName } from "../../src/simulator/script.ts";
+import { policyOf } from "../../src/taxonomy.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { HELLO, user } from "./conversations.ts";
 
@@ -29,7 +29,7 @@ const errors = Object.entries(FAULTS).map(
       for (const stream of [false, true]) {
         scene.script({ fault: name as FaultName });
         const failure = await scene.fail({ messages: HELLO, stream });
-        const policy = POLICIES[kind];
+        const policy = policyOf({ kind });
         expect({ kind: failure.kind, status: failure.status, type: failure.error.type }).toEqual({
           kind,
           status: policy.status,

@@ -129,11 +129,22 @@ describe("when to come back", () => {
     ["2026-12-31T23:00:00Z", "2027-01-01T08:00:00Z"],
   ];
 
-  test.each(midnights)("a daily limit hit at %s is parked until midnight in California, %s", (at, until) => {
-    const answer = limited("m", [quota({ quotaId: "GenerateRequestsPerDayPerProjectPerModel" }), retryInfo("30s")]);
+  test.each(midnights)("a daily limit hit at %s without a wait lasts until midnight in California, %s", (at, until) => {
+    const answer = limited("m", [quota({ quotaId: "GenerateRequestsPerDayPerProjectPerModel" })]);
     const error = errorOf({ ...answer, at });
-    expect(error).toMatchObject({ kind: "quota", code: "insufficient_quota" });
+    expect(error).toMatchObject({ kind: "rate_limited", subkind: "daily_quota" });
+    expect(error.quotaId).toContain("GenerateRequestsPerDayPerProjectPerModel");
     expect(Date.parse(at) + (error.retryAfterMs ?? 0)).toBe(Date.parse(until));
+  });
+
+  test("a short wait beside a daily limit is told as it is, with the limit: whether it is meant shows when it is over", () => {
+    const answer = limited("m", [quota({ quotaId: "GenerateRequestsPerDayPerProjectPerModel" }), retryInfo("30s")]);
+    expect(errorOf(answer)).toMatchObject({ kind: "rate_limited", subkind: "daily_quota", retryAfterMs: 30_250 });
+  });
+
+  test("a limit of 0 means that the account's tier does not include the model", () => {
+    const answer = limited("m", [quota({ quotaId: "GenerateRequestsPerDayPerProjectPerModel", quotaValue: "0" })]);
+    expect(errorOf(answer)).toMatchObject({ kind: "quota", subkind: "no_allowance" });
   });
 });
 

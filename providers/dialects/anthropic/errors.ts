@@ -1,5 +1,5 @@
 // What Anthropic says when it refuses or breaks off, as one ProviderError.
-import type { ErrorKind, JsonObject, ProviderError } from "../../../src/chat.ts";
+import type { ErrorKind, ErrorSubkind, JsonObject, ProviderError } from "../../../src/chat.ts";
 import type { ErrorResponse } from "../../../src/dialect.ts";
 import { firstText, isObject, parseJson } from "../../../src/json.ts";
 import { retryAfterMs } from "../retry-after.ts";
@@ -21,6 +21,8 @@ const CONTENT_POLICY = anyOf([
 ]);
 const NO_MONEY = /credit balance is too low|insufficient_quota|exceeded your current quota|spend limit/i;
 const SPEND_CODES = ["contract_spend_limit_reached", "enforced_spend_limit_reached", "ramp_limit_exceeded"];
+/** Beside the limits themselves there is one on how quickly use may grow, told under the same status. */
+const ACCELERATION = /acceleration limit|usage increase rate|sudden increase/i;
 const ACCOUNT_CODES = /^(?:organization_on_hold|cmek_key_)/;
 /** Parameters and features one model lacks and another may have. */
 const UNSUPPORTED = anyOf([
@@ -41,6 +43,7 @@ interface Said {
 
 interface Verdict {
   kind: ErrorKind;
+  subkind?: ErrorSubkind;
   code?: string;
   param?: string | undefined;
 }
@@ -96,8 +99,9 @@ function describe(body: JsonObject, fallback: string, status: number): Said {
 }
 
 function toError(said: Said): ProviderError {
-  const { kind, code, param } = verdictOf(said);
-  return { kind, message: masked(said.message).slice(0, MESSAGE_CHARS_MAX), status: said.status, code, param };
+  const { kind, subkind, code, param } = verdictOf(said);
+  const message = masked(said.message).slice(0, MESSAGE_CHARS_MAX);
+  return { kind, ...(subkind !== undefined && { subkind }), message, status: said.status, code, param };
 }
 
 function verdictOf({ status, type, errorCode, message }: Said): Verdict {
@@ -118,9 +122,7 @@ function verdictOf({ status, type, errorCode, message }: Said): Verdict {
     case 409:
       return { kind: "invalid_request", code: "conflict" };
     case 429:
-      return SPEND_CODES.includes(errorCode) || NO_MONEY.test(message)
-        ? { kind: "quota", code: "insufficient_quota" }
-        : { kind: "rate_limited", code: "rate_limit_exceeded" };
+      return tooMany(errorCode, message);
     case 503:
       return { kind: "overloaded", code: "upstream_unavailable" };
     case 500:
@@ -130,6 +132,13 @@ function verdictOf({ status, type, errorCode, message }: Said): Verdict {
         ? { kind: "server", code: "upstream_unavailable" }
         : refusedRequest(status, errorCode, message);
   }
+}
+
+/** 429 is said of calls, of their growth, and of money. */
+function tooMany(errorCode: string, message: string): Verdict {
+  if (SPEND_CODES.includes(errorCode) || NO_MONEY.test(message)) return { kind: "quota", code: "insufficient_quota" };
+  const limited = { kind: "rate_limited", code: "rate_limit_exceeded" } as const;
+  return ACCELERATION.test(message) ? { ...limited, subkind: "slow_down" } : limited;
 }
 
 /** A 4xx about the request itself; the vendor says money, account and policy with 400 too. */

@@ -65,6 +65,7 @@ export function decodeError({ status, headers, text, nowMs }: ErrorResponse): Pr
   const requestId = headers["x-amzn-requestid"];
   return {
     ...toError({ ...meaning, status }, message),
+    ...(DAILY.test(message) && { subkind: "daily_quota" as const }),
     retryAfterMs: DAILY.test(message) ? msUntilMidnightUtc(nowMs) : retryAfterMs(headers, nowMs),
     upstreamRequestId: requestId,
   };

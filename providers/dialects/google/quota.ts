@@ -14,25 +14,31 @@ export interface QuotaFacts {
   defaultWaitMs: number | undefined;
 }
 
-type Verdict = Pick<ProviderError, "kind" | "code" | "retryAfterMs">;
+type Verdict = Pick<ProviderError, "kind" | "subkind" | "code" | "retryAfterMs" | "quotaId">;
 
 /** Windows open by the clock of the server, not ours. */
 const MARGIN_MS = 250;
 const WAIT_MAX_MS = 600_000;
 const NOT_IN_TIER_WAIT_MS = 3_600_000;
+const QUOTA_ID_MAX = 200;
 
 export function quotaVerdict(facts: QuotaFacts): Verdict {
   const violations = detailsOf(facts.details, "QuotaFailure").flatMap(({ violations }) => objectsIn(violations));
   const ids = violations.map(({ quotaId, quotaMetric }) => `${firstText(quotaId)} ${firstText(quotaMetric)}`);
-  // A RetryInfo beside a daily limit means nothing (dcdpr/jp#1061).
-  if (ids.some((id) => /per_?day/i.test(id)))
-    return { kind: "quota", code: "insufficient_quota", retryAfterMs: untilPacificMidnightMs(facts.nowMs) };
   const isNotInTier =
     violations.some(({ quotaValue }) => quotaValue === "0" || quotaValue === 0) || /limit: 0\b/.test(facts.message);
-  if (isNotInTier) return { kind: "quota", code: "insufficient_quota", retryAfterMs: NOT_IN_TIER_WAIT_MS };
+  if (isNotInTier) {
+    const told = { code: "insufficient_quota", retryAfterMs: NOT_IN_TIER_WAIT_MS };
+    return { kind: "quota", subkind: "no_allowance", ...told };
+  }
   const wait = waitMs(facts);
-  const retryAfterMs = wait === undefined ? facts.defaultWaitMs : Math.min(wait + MARGIN_MS, WAIT_MAX_MS);
-  return { kind: "rate_limited", code: "rate_limit_exceeded", retryAfterMs };
+  const toldMs = wait === undefined ? undefined : Math.min(wait + MARGIN_MS, WAIT_MAX_MS);
+  const limited = { kind: "rate_limited", code: "rate_limit_exceeded" } as const;
+  const daily = ids.find((id) => /per_?day/i.test(id));
+  if (daily === undefined) return { ...limited, retryAfterMs: toldMs ?? facts.defaultWaitMs };
+  // A RetryInfo beside a daily limit may be meant or not (dcdpr/jp#1061): the pool finds out.
+  const retryAfterMs = toldMs ?? untilPacificMidnightMs(facts.nowMs);
+  return { ...limited, subkind: "daily_quota", quotaId: daily.trim().slice(0, QUOTA_ID_MAX), retryAfterMs };
 }
 
 /** The wait the answer names, wherever it does; in ms, without a margin. */

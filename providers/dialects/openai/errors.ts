@@ -1,5 +1,5 @@
 // What a Chat Completions provider says when it refuses, in any of the shapes seen in the field, as one ProviderError.
-import type { ErrorKind, JsonObject, ProviderError } from "../../../src/chat.ts";
+import type { ErrorKind, ErrorSubkind, JsonObject, ProviderError } from "../../../src/chat.ts";
 import type { ErrorResponse, ResponseHeaders } from "../../../src/dialect.ts";
 import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
 import { retryAfterMs } from "../retry-after.ts";
@@ -20,6 +20,12 @@ const NO_MONEY =
   /insufficient_quota|credit_balance|billing_(hard_limit|not_active)|spend_limit|usage_limit_exceeded|exceeded_current_quota|insufficient balance|exceeded your current quota/i;
 /** A key that is refused with 400, which tells no other fault from it (xAI: continuedev/continue#10778). */
 const BAD_KEY = /(incorrect|invalid)[ _]?api[ _]?key/i;
+/** The calls became more too quickly (OpenAI's code `slow_down`, under 429 and formerly 503). */
+const SLOW_DOWN = /\bslow_down\b|sudden increase in (your )?request|acceleration limit/i;
+/** 429 of the flex tier: nothing is left over at the moment, and nothing is billed. */
+const NO_SPARE_CAPACITY = /resource[ _]unavailable/i;
+/** A policy's verdict under a status that mostly is about keys (OpenRouter, 403). */
+const MODERATED = /requires moderation|input was flagged/i;
 /** The model wrote something that is no tool call or no JSON (Groq); another try may go well. */
 const MODEL_FAULT = /tool_use_failed|json_validate_failed/;
 
@@ -32,14 +38,23 @@ export function decodeError({ status, headers, text, nowMs }: ErrorResponse, qui
   const mayNot = quirks.limits.zeroIsNoAllowance && reading.windows.some(({ limit }) => limit === 0);
   const told = kindOf(status, said, quirks.errors);
   const kind = told === "rate_limited" && mayNot ? "quota" : told;
+  const subkind = mayNot && kind === "quota" ? "no_allowance" : subkindOf(kind, said);
   const waits = [status === 429 ? reading.retryAfterMs : undefined, waitIn(said, kind, nowMs, quirks.errors)];
   const shortestMs = kind === "rate_limited" ? shortestWaitMs(reading, nowMs) : undefined;
   return {
     ...toError(said, kind),
+    ...(subkind !== undefined && { subkind }),
     status,
     retryAfterMs: retryAfterMs(headers, nowMs) ?? waits.find((ms) => ms !== undefined) ?? shortestMs,
     upstreamRequestId: headers["x-request-id"] ?? headers["request-id"] ?? headers["apim-request-id"],
   };
+}
+
+function subkindOf(kind: ErrorKind, { code = "", type = "", message }: Said): ErrorSubkind | undefined {
+  if (kind !== "rate_limited") return undefined;
+  const words = `${code} ${type} ${message}`;
+  if (SLOW_DOWN.test(words)) return "slow_down";
+  return NO_SPARE_CAPACITY.test(words) ? "no_spare_capacity" : undefined;
 }
 
 function waitIn(said: Said, kind: ErrorKind, nowMs: number, { clockAheadHours }: ErrorQuirks): number | undefined {
@@ -214,7 +229,8 @@ function commonKind(status: number, { message, code = "", type = "", isForbidden
   if (status === 402) return "quota";
   // OpenAI's hard limit comes with 400; whose money it is must not be told to the caller.
   if ((status === 400 || status === 403 || status === 429) && NO_MONEY.test(words)) return "quota";
-  if (status === 429) return "rate_limited";
+  if (status === 429 || (status === 503 && SLOW_DOWN.test(words))) return "rate_limited";
+  if (status === 403 && MODERATED.test(words)) return "content_filter";
   if (status === 401 || status === 403 || (status === 400 && BAD_KEY.test(words))) return "auth";
   if (status === 408 || status === 504) return "timeout";
   if (status === 503 || status === 529 || status === 498) return "overloaded";

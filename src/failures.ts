@@ -1,0 +1,111 @@
+// What a request's failed attempts amount to: what the caller hears of them, what they teach, and whose fault they are.
+import type { ChatBody, JsonObject, ProviderError } from "./chat.ts";
+import { windowIn } from "./context-window.ts";
+import { type CallerError, type Target, targetName } from "./dialect.ts";
+import type { Memory } from "./memory.ts";
+import { costNanoUsd } from "./pricing.ts";
+import { toCallerError } from "./retry.ts";
+import type { Lost } from "./retry-budget.ts";
+import type { Asked } from "./routing/facts.ts";
+import type { Plan, PlannedTarget } from "./routing/plan.ts";
+import { policyOf } from "./taxonomy.ts";
+
+export interface Failure {
+  /** `undefined`: no place was found at any. */
+  target: Target | undefined;
+  error: ProviderError;
+}
+
+export interface Told {
+  error: CallerError;
+  retryAfterMs: number | undefined;
+  /** A retry by the caller's SDK would not help. */
+  isHopeless: boolean;
+}
+
+/** The last failure, as the caller hears of it. `attempts`: calls that were made. */
+export function tell(failures: readonly Failure[], attempts: number): Told {
+  const last = failures.at(-1) as Failure;
+  const error = toCallerError(last.error);
+  error.metadata = metadataOf(last, failures);
+  const waits = failures.map((failure) => failure.error.retryAfterMs).filter((ms) => ms !== undefined);
+  const retryAfterMs = waits.length === 0 ? undefined : Math.min(...waits);
+  // The router has retried already: more of the same would only multiply the load, unless it is known when to come back.
+  const isTriedOut = attempts > 1 && last.error.retryAfterMs === undefined;
+  return { error, retryAfterMs, isHopeless: policyOf(last.error).isHopeless || isTriedOut };
+}
+
+/** No place was found. Whoever was refused by a provider before hears that, with the time at which there will be one. */
+export function withoutPlace(failures: readonly Failure[], error: ProviderError): Failure[] {
+  const last = failures.at(-1);
+  if (last === undefined || error.kind === "cancelled") return [...failures, { target: undefined, error }];
+  const { retryAfterMs } = error;
+  return [...failures.slice(0, -1), { ...last, error: { ...last.error, retryAfterMs } }];
+}
+
+/** OpenRouter's names: what the provider said, and what the attempts before it ended with. */
+function metadataOf(last: Failure, failures: readonly Failure[]): JsonObject {
+  const metadata: JsonObject = { error_type: last.error.kind };
+  if (last.target !== undefined) metadata.provider = last.target.provider.id;
+  if (last.error.status !== undefined) metadata.provider_status = last.error.status;
+  if (last.error.providerCode !== undefined) metadata.provider_code = last.error.providerCode;
+  const previous = failures.slice(0, -1).map(({ target, error }) => ({
+    provider: target?.provider.id ?? null,
+    target: target === undefined ? null : targetName(target),
+    code: error.kind,
+    status: error.status ?? null,
+  }));
+  if (previous.length > 0) metadata.previous_errors = previous;
+  return metadata;
+}
+
+/** Two providers that answer the same request with 500 do not both happen to be broken: it is the request that breaks them. */
+export function inView(failures: readonly Failure[], target: Target, error: ProviderError): ProviderError {
+  const isBreakdown = (one: ProviderError) => one.kind === "server" && one.status === 500;
+  if (!isBreakdown(error)) return error;
+  const wasSeen = failures.some((past) => {
+    return past.target !== undefined && past.target.provider.id !== target.provider.id && isBreakdown(past.error);
+  });
+  return wasSeen ? { ...error, subkind: "repeated" } : error;
+}
+
+export function isOnlyRefused(failures: readonly Failure[]): boolean {
+  return failures.every(({ error }) => error.kind === "rate_limited");
+}
+
+/** What a refusal says of the target that will hold for later requests as well. */
+export function learnFrom(memory: Memory, target: Target, error: ProviderError, body: ChatBody): void {
+  if (error.kind === "context_length") {
+    const tokens = windowIn(error.message);
+    if (tokens !== undefined) memory.learnWindow(targetName(target), tokens);
+  }
+  const [field = ""] = error.kind === "unsupported" ? (error.param ?? "").split(/[.[]/) : [];
+  // What is wrong inside a message is not a matter of fields, and a value that is not accepted says nothing about others.
+  if (field === "messages" || body[field] === undefined || error.code !== "unsupported_parameter") return;
+  memory.learnLack(targetName(target), field);
+}
+
+/** A request that was too long for this window only goes on to a window known to be larger. */
+export function othersFor(
+  { planned, eligible }: { planned: Plan; eligible: readonly number[] },
+  at: number,
+  error: ProviderError,
+  memory: Memory,
+): number[] {
+  const others = eligible.filter((index) => index !== at);
+  if (error.kind !== "context_length") return others;
+  const windowAt = (index: number) => {
+    const { target } = planned.candidates[index] as PlannedTarget;
+    return memory.windowOf(targetName(target)) ?? target.entry?.contextTokens;
+  };
+  const windowTokens = windowAt(at) ?? Number.POSITIVE_INFINITY;
+  return others.filter((index) => (windowAt(index) ?? 0) > windowTokens);
+}
+
+/** What a failed call cost: where neither the provider nor its status tells, its prompt at the least. */
+export function lostOn(target: Target, lost: Lost, asked: Asked): Lost {
+  const rates = target.entry?.rates;
+  if (lost.costNanoUsd !== undefined || rates === undefined) return lost;
+  const inputTokens = Math.round(asked.inputTokens(targetName(target)));
+  return { ...lost, costNanoUsd: costNanoUsd({ inputTokens, outputTokens: 0 }, rates) };
+}
