@@ -90,7 +90,16 @@ export const RULE_KEYS: readonly RuleKey[] = [
     meaning: "Until the first content of a stream; keep-alives do not count.",
     absent: "four times what nearly all streams of the target take, `10s` to `120s`",
   },
-  { key: "rules[].timeouts.idle", meaning: "Between two pieces of content of a stream.", absent: "`120s`" },
+  {
+    key: "rules[].timeouts.idle",
+    meaning: "Between two pieces of anything once a stream has content, keep-alives included: the connection is dead.",
+    absent: "`30s`",
+  },
+  {
+    key: "rules[].timeouts.content_idle",
+    meaning: "Between two pieces of content of a stream; keep-alives do not count.",
+    absent: "`120s`",
+  },
   {
     key: "rules[].timeouts.total",
     meaning:

@@ -54,6 +54,7 @@ export interface Timeouts {
   connectMs?: number | undefined;
   firstByteMs?: number | undefined;
   idleMs?: number | undefined;
+  contentIdleMs?: number | undefined;
   totalMs?: number | undefined;
 }
 
@@ -162,7 +163,7 @@ export const MAX_WAIT_MS: Readonly<Record<Priority, number>> = {
 };
 
 function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rule {
-  const { connect, first_byte, idle, total } = rule.timeouts ?? {};
+  const { connect, first_byte, idle, content_idle, total } = rule.timeouts ?? {};
   return {
     name: rule.name,
     matches: globMatcher(rule.model),
@@ -171,7 +172,13 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     tiers: tiersOf(rule).map((tier) => tier.map(toRuleTarget)),
     require: rule.require ?? {},
     attempts: rule.attempts,
-    timeouts: { connectMs: connect, firstByteMs: first_byte, idleMs: idle, totalMs: total },
+    timeouts: {
+      connectMs: connect,
+      firstByteMs: first_byte,
+      idleMs: idle,
+      contentIdleMs: content_idle,
+      totalMs: total,
+    },
     priority: rule.queue?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule.queue?.max_wait ?? MAX_WAIT_MS[rule.queue?.priority ?? DEFAULT_PRIORITY],
     affinity: rule.affinity?.by !== "none",

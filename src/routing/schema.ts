@@ -91,6 +91,7 @@ const RULE = z.strictObject({
       connect: TIMEOUT.optional(),
       first_byte: TIMEOUT.optional(),
       idle: TIMEOUT.optional(),
+      content_idle: TIMEOUT.optional(),
       total: TIMEOUT.optional(),
     })
     .optional(),
