@@ -263,6 +263,7 @@ async function callTarget(
     ...how,
     catalogVersion: run.catalogVersion,
     signal: input.signal,
+    drainMs: planned.drainMs,
     clocks: clocksFor(run, at, msLeft),
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {

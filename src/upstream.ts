@@ -8,6 +8,8 @@ export interface UpstreamRequest {
   body: string;
   /** Aborted when the caller leaves. */
   signal: AbortSignal;
+  /** A caller that leaves does not end the call: its answer may still be read for so long. Absent: it ends at once. */
+  drainMs?: number | undefined;
   clocks: Clocks;
 }
 
@@ -56,6 +58,8 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
+const CALLER_LEFT: ProviderError = { kind: "cancelled", message: "The caller closed the connection." };
+
 const CONNECT_MS = 3_000;
 const POOL_SETS_MAX = 16;
 
@@ -91,7 +95,7 @@ function createAgent(connectMs: number, connections: number): Agent {
 }
 
 async function send(agent: Agent, request: UpstreamRequest): Promise<Opened | Unanswered> {
-  const clock = new AttemptClock(request.clocks, request.signal);
+  const clock = new AttemptClock(request);
   try {
     const response = await agent.request({
       ...splitUrl(request.url),
@@ -208,7 +212,9 @@ class AttemptClock {
   readonly #abort = new AbortController();
   readonly #clocks: Clocks;
   readonly #caller: AbortSignal;
-  readonly #totalAt: number;
+  readonly #drainMs: number | undefined;
+  #isDraining = false;
+  #totalAt: number;
   #phase: "first_byte" | "answer" = "first_byte";
   #contentAt: number;
   #bytesAt = Number.POSITIVE_INFINITY;
@@ -217,13 +223,14 @@ class AttemptClock {
   /** Why the attempt was aborted, when it was. */
   failure: ProviderError | undefined;
 
-  constructor(clocks: Clocks, caller: AbortSignal) {
+  constructor({ clocks, signal: caller, drainMs }: UpstreamRequest) {
     const now = performance.now();
     this.#clocks = clocks;
     this.#caller = caller;
+    this.#drainMs = drainMs;
     this.#totalAt = now + clocks.totalMs;
     this.#contentAt = now + clocks.firstByteMs;
-    if (caller.aborted) this.#onCallerLeft();
+    if (caller.aborted) this.#fail(CALLER_LEFT);
     else caller.addEventListener("abort", this.#onCallerLeft);
     this.#arm();
   }
@@ -281,7 +288,8 @@ class AttemptClock {
   #check = (): void => {
     // Timers may fire a fraction of a millisecond early.
     if (performance.now() + 1 < this.#nextAt) this.#arm();
-    else this.#fail({ kind: "timeout", message: this.#timeoutText(), code: "timeout" });
+    else
+      this.#fail(this.#isDraining ? CALLER_LEFT : { kind: "timeout", message: this.#timeoutText(), code: "timeout" });
   };
 
   #timeoutText(): string {
@@ -294,7 +302,13 @@ class AttemptClock {
   }
 
   #onCallerLeft = (): void => {
-    this.#fail({ kind: "cancelled", message: "The caller closed the connection." });
+    if (this.#drainMs === undefined) {
+      this.#fail(CALLER_LEFT);
+      return;
+    }
+    this.#isDraining = true;
+    this.#totalAt = Math.min(this.#totalAt, performance.now() + this.#drainMs);
+    this.#armIfEarlier();
   };
 
   #fail(error: ProviderError): void {

@@ -79,6 +79,7 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     connect: connectMs,
     queue: [planned.priority, planned.maxWaitMs],
     affinityTtl: affinityTtlMs,
+    drain: planned.drainMs,
     explored: trace.explored,
     passedOver: trace.passedOver.map(({ rule, why }) => `${rule}: ${why}`),
     sent: Object.fromEntries(sent),

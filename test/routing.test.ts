@@ -32,6 +32,7 @@ const ON_DEMAND = [
   "connect",
   "queue",
   "affinityTtl",
+  "drain",
   "explored",
   "passedOver",
   "sent",

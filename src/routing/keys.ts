@@ -130,6 +130,12 @@ export const RULE_KEYS: readonly RuleKey[] = [
     absent: "the model's, else `5m`",
   },
   {
+    key: "rules[].on_client_abort",
+    meaning:
+      "`cancel`: a caller that leaves ends the call at once; it is booked with what was told until then. `drain`, or `{ drain: 20s }`: the answer is read on for at most so long and paid for, so that the ledger has its exact usage.",
+    absent: "`cancel`",
+  },
+  {
     key: "rules[].set",
     meaning:
       "Parameters: a value replaces the caller's, `{ min, max, default }` bounds it. Reported in `x-signalbox-warnings`.",
@@ -155,6 +161,7 @@ export const RULE_KEY_GROUPS: readonly Omit<RuleKey, "absent">[] = [
   { key: "rules[].timeouts", meaning: "How long to wait for what." },
   { key: "rules[].queue", meaning: "What happens when no provider is free." },
   { key: "rules[].affinity", meaning: "Whether a conversation stays where its prompt cache is." },
+  { key: "rules[].on_client_abort.drain", meaning: "How long it is read on, `2m` at the most." },
   { key: "rules[].deny", meaning: "Refuse the request instead of sending it anywhere." },
   { key: "rules[].from[].use", meaning: "An alias, `provider/model`, `provider/*` or a model of the catalogue." },
   { key: "rules[].from[].weight", meaning: "Share of requests, with `pick: weighted`." },

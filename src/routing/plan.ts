@@ -42,6 +42,8 @@ export interface Plan {
   priority: Priority;
   maxWaitMs: number;
   affinityTtlMs: number | undefined;
+  /** When the caller leaves, a running answer is read on for so long, for its exact usage. */
+  drainMs: number | undefined;
   ruleName: string;
   /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
   decision: string;
@@ -175,6 +177,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     priority: rule?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
     affinityTtlMs: rule?.affinityTtlMs,
+    drainMs: rule?.drainMs,
     ruleName: rule?.name ?? "",
     decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,
   };

@@ -33,6 +33,8 @@ export interface Rule {
   /** The conversation's prompt cache counts in choosing. */
   affinity: boolean;
   affinityTtlMs: number | undefined;
+  /** How long an answer is read on whose caller has left; `undefined`: not at all. */
+  drainMs: number | undefined;
   set: SetEntry;
   /** What a second is worth, in nanodollars. */
   valueOfSecondNanoUsd: number | undefined;
@@ -128,6 +130,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "timeouts",
     "queue",
     "affinity",
+    "on_client_abort",
     "set",
     "value_of_time",
     "caller_overrides",
@@ -183,12 +186,20 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     maxWaitMs: rule.queue?.max_wait ?? MAX_WAIT_MS[rule.queue?.priority ?? DEFAULT_PRIORITY],
     affinity: rule.affinity?.by !== "none",
     affinityTtlMs: rule.affinity?.ttl,
+    drainMs: drainMsOf(rule.on_client_abort),
     set: rule.set ?? {},
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
     callerMayNarrow: rule.caller_overrides !== "deny",
     clock,
   };
+}
+
+const DRAIN_MS = 20_000;
+
+function drainMsOf(entry: RuleEntry["on_client_abort"]): number | undefined {
+  if (entry === undefined || entry === "cancel") return undefined;
+  return entry === "drain" ? DRAIN_MS : entry.drain;
 }
 
 /** `from`, then `fallback` as written: single targets next to one another are one tier, each list is one of its own. */
