@@ -10,6 +10,7 @@ import {
   type Piece,
   WITHHELD,
 } from "./answer-reader.ts";
+import { type FetchFile, fetchAttachments } from "./attachments.ts";
 import {
   type ChatEvent,
   type ChatRequest,
@@ -18,7 +19,7 @@ import {
   type ProviderError,
   type Usage,
 } from "./chat.ts";
-import type { Call, Download, EnabledProvider, Encoded, Target } from "./dialect.ts";
+import type { Call, EnabledProvider, Encoded, Target } from "./dialect.ts";
 import { parseJson } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
@@ -38,8 +39,7 @@ export interface AttemptDeps {
   memory: Pick<Memory, "remember" | "recall">;
   /** Told of every settled attempt, so that choosing can learn from it. */
   observe(settled: Settled): void;
-  /** Fetches a file for a provider that does not fetch itself. */
-  download(url: string, signal: AbortSignal): Promise<Download | { error: ProviderError }>;
+  download: FetchFile;
 }
 
 /** What an attempt came to. */
@@ -70,6 +70,8 @@ export interface AttemptInput {
   /** What is set aside for it; settled with the attempt. */
   money: Money;
   signal: AbortSignal;
+  /** When the caller leaves, the answer is read on for so long, for its exact usage. */
+  drainMs: number | undefined;
   clocks: Clocks;
   /** The error in view of what the request met with before. */
   inView(error: ProviderError): ProviderError;
@@ -111,7 +113,7 @@ export async function callOnce(deps: AttemptDeps, input: AttemptInput): Promise<
     recall: (key) => deps.memory.recall(caller.key, key),
     ...(continuation === undefined ? {} : { continuation }),
   };
-  const refused = await fetchAttachments(deps, call, input.signal);
+  const refused = await fetchAttachments(deps.download, call, input.signal);
   if (refused !== undefined) return { kind: "refused", error: refused };
   const encoded = target.provider.dialect.encode(call);
   if (encoded.kind === "refusal") return { kind: "refused", error: encoded.error };
@@ -122,30 +124,6 @@ export async function callOnce(deps: AttemptDeps, input: AttemptInput): Promise<
     if (!row.isSettled) row.settle("failed", { kind: "server", message: "internal error" });
     throw bug;
   }
-}
-
-const ATTACHMENTS_MAX = 20;
-
-/** Puts the files this provider does not fetch itself into the call; the reason when one cannot be had. */
-async function fetchAttachments(
-  deps: AttemptDeps,
-  call: Call,
-  signal: AbortSignal,
-): Promise<ProviderError | undefined> {
-  const urls = [...new Set(call.target.provider.dialect.attachments?.(call) ?? [])];
-  if (urls.length === 0) return undefined;
-  if (urls.length > ATTACHMENTS_MAX) {
-    const message = `At most ${ATTACHMENTS_MAX} files are fetched for one request; found ${urls.length}.`;
-    return { kind: "invalid_request", message, code: "too_many_files" };
-  }
-  const fetched = await Promise.all(urls.map(async (url) => [url, await deps.download(url, signal)] as const));
-  const downloads = new Map<string, Download>();
-  for (const [url, result] of fetched) {
-    if ("error" in result) return result.error;
-    downloads.set(url, result);
-  }
-  call.downloads = downloads;
-  return undefined;
 }
 
 async function exchange(
@@ -167,6 +145,7 @@ async function exchange(
     headers: { ...headersFor(target.provider, encoded, wireStreams), ...credentials.headers },
     body: encoded.wire.body,
     signal: input.signal,
+    drainMs: input.drainMs,
     clocks: input.clocks,
   });
   if (sent.kind === "error") {
@@ -218,8 +197,8 @@ async function readBuffered(row: AttemptRow, call: Call, encoded: Encoded, sent:
   if ("error" in body) return row.fail(body.error, call, true);
   const events = call.target.provider.dialect.decodeBody(parseJson(body.text), call);
   row.observe(events);
-  const failure = events.find((event) => event.type === "error");
-  if (failure !== undefined) return row.fail(failure.error, call, failure.error.kind === "malformed");
+  const failure = events.find((event) => event.type === "error")?.error ?? row.left();
+  if (failure !== undefined) return row.fail(failure, call, failure.kind === "malformed");
   if (row.isWithheld(events)) return row.fail(WITHHELD, call);
   row.settle("complete", undefined);
   return { kind: "buffered", encoded, events, body: body.text, bill: row.bill() };
@@ -238,7 +217,8 @@ async function collectStream(row: AttemptRow, call: Call, encoded: Encoded, sent
     }
     if (terminal === undefined) continue;
     reader.close();
-    if (terminal.type === "error") return row.fail(terminal.error, call);
+    const failure = terminal.type === "error" ? terminal.error : row.left();
+    if (failure !== undefined) return row.fail(failure, call);
     if (row.isWithheld(events)) return row.fail(WITHHELD, call);
     row.settle("complete", undefined);
     return { kind: "buffered", encoded, events, body: "", bill: row.bill() };
@@ -281,8 +261,9 @@ function endlessPreamble(reader: AnswerReader): ProviderError {
 
 async function* deliver(row: AttemptRow, reader: AnswerReader, first: Batch, input: AttemptInput): Batches {
   const end = (reason: EndReason, error: ProviderError | undefined) => {
-    row.settle(reason, error);
-    input.onStreamEnd(error);
+    const left = row.left();
+    row.settle(left === undefined ? reason : "cancelled", left ?? error);
+    input.onStreamEnd(left ?? error);
   };
   try {
     for (let batch = first; ; batch = await reader.read()) {
@@ -298,10 +279,22 @@ async function* deliver(row: AttemptRow, reader: AnswerReader, first: Batch, inp
       if (terminal !== undefined) return;
     }
   } finally {
+    if (!row.isSettled && row.left() !== undefined) await readOn(row, reader);
     reader.close();
-    if (!row.isSettled) end("cancelled", { kind: "cancelled", message: "The caller closed the connection." });
+    if (!row.isSettled) end("cancelled", CALLER_LEFT);
   }
 }
+
+/** For the usage at the end of an answer nobody waits for. The clocks bound it. */
+async function readOn(row: AttemptRow, reader: AnswerReader): Promise<void> {
+  for (;;) {
+    const { pieces, terminal } = await reader.read();
+    for (const piece of pieces) row.observe(piece.events);
+    if (terminal !== undefined) return;
+  }
+}
+
+const CALLER_LEFT: ProviderError = { kind: "cancelled", message: "The caller closed the connection." };
 
 /** Journals the attempt before the provider hears of it. */
 function openRow(deps: AttemptDeps, input: AttemptInput): AttemptRow {
@@ -360,9 +353,14 @@ class AttemptRow {
     return { usage: this.#usage, costNanoUsd: costed };
   }
 
+  /** The caller left and the answer was read on for its usage: whatever it came to, nobody got it. */
+  left(): ProviderError | undefined {
+    return this.#input.drainMs !== undefined && this.#input.signal.aborted ? CALLER_LEFT : undefined;
+  }
+
   /** `hadOutput`: there was some, though none could be read. */
   fail(told: ProviderError, call: Call, hadOutput = false): AttemptResult {
-    const error = this.#input.inView(told);
+    const error = this.left() ?? this.#input.inView(told);
     this.settle(error.kind === "cancelled" ? "cancelled" : "failed", error);
     const lost = { hadOutput: hadOutput || this.#firstByteMs !== undefined, costNanoUsd: this.#price().costNanoUsd };
     return { kind: "failed", error, call, lost };

@@ -317,6 +317,7 @@ async function callTarget(
     money,
     catalogVersion: run.catalogVersion,
     signal: input.signal,
+    drainMs: planned.drainMs,
     clocks: clocksFor(run, at, msLeft),
     inView: (error) => inView(run.failures, target, error),
     failsOnFilter: planned.mayPassFilter && run.eligible.some((index) => index !== at),
@@ -343,13 +344,14 @@ async function callTarget(
  * an attempt that has a successor gets half of the time that is left, and a hanging provider still leaves time for it.
  */
 function clocksFor({ planned, row }: Run, at: number, msLeft: number): Clocks {
-  const { connectMs, idleMs } = planned;
+  const { connectMs, idleMs, contentIdleMs } = planned;
   if (row.input.request.stream) {
-    return { connectMs, firstByteMs: firstByteMs(row.deps, planned, at), idleMs, totalMs: Math.max(1, msLeft) };
+    const totalMs = Math.max(1, msLeft);
+    return { connectMs, firstByteMs: firstByteMs(row.deps, planned, at), idleMs, contentIdleMs, totalMs };
   }
   const hasSuccessor = at + 1 < planned.candidates.length;
   const totalMs = Math.max(1, hasSuccessor ? msLeft / 2 : msLeft);
-  return { connectMs, firstByteMs: totalMs, idleMs: totalMs, totalMs };
+  return { connectMs, firstByteMs: totalMs, idleMs: totalMs, contentIdleMs: totalMs, totalMs };
 }
 
 type Answered = Extract<AttemptResult, { kind: "buffered" | "stream" }>;

@@ -1,4 +1,4 @@
-// The only door to providers: sockets, pools, TLS, the four clocks and the size caps.
+// The only door to providers: sockets, pools, TLS, the five clocks and the size caps.
 import { Agent, type Dispatcher, errors } from "undici";
 import type { ProviderError } from "./chat.ts";
 
@@ -8,6 +8,8 @@ export interface UpstreamRequest {
   body: string;
   /** Aborted when the caller leaves. */
   signal: AbortSignal;
+  /** A caller that leaves does not end the call: its answer may still be read for so long. Absent: it ends at once. */
+  drainMs?: number | undefined;
   clocks: Clocks;
 }
 
@@ -17,8 +19,10 @@ export interface Clocks {
   connectMs?: number | undefined;
   /** From sending until `progress()` is first called: until content, not until headers or keep-alives. */
   firstByteMs: number;
-  /** Between two calls of `progress()`. */
+  /** Between two pieces of anything, keep-alives included, once content has come: a dead connection. */
   idleMs: number;
+  /** Between two calls of `progress()`: a provider that keeps its connection alive and writes nothing. */
+  contentIdleMs: number;
   /** For the whole attempt. */
   totalMs: number;
 }
@@ -33,7 +37,7 @@ export interface Opened {
   chunks(): AsyncGenerator<Uint8Array, ProviderError | undefined, undefined>;
   /** The whole body, or why it could not be read. */
   text(maxBytes: number): Promise<{ text: string } | { error: ProviderError }>;
-  /** Content has come: the first-byte clock becomes the idle clock and starts anew. */
+  /** Content has come: the clocks of the answer take the place of the first-byte clock and start anew. */
   progress(): void;
   /** The answer is whole; what little may follow is read in the background, so that the socket can be used again. */
   drain(): void;
@@ -53,6 +57,8 @@ export interface Upstream {
   send(request: UpstreamRequest): Promise<Opened | Unanswered>;
   close(): Promise<void>;
 }
+
+const CALLER_LEFT: ProviderError = { kind: "cancelled", message: "The caller closed the connection." };
 
 const CONNECT_MS = 3_000;
 const POOL_SETS_MAX = 16;
@@ -89,7 +95,7 @@ function createAgent(connectMs: number, connections: number): Agent {
 }
 
 async function send(agent: Agent, request: UpstreamRequest): Promise<Opened | Unanswered> {
-  const clock = new AttemptClock(request.clocks, request.signal);
+  const clock = new AttemptClock(request);
   try {
     const response = await agent.request({
       ...splitUrl(request.url),
@@ -171,7 +177,11 @@ async function* read(
   close: () => void,
 ): AsyncGenerator<Uint8Array, ProviderError | undefined, undefined> {
   try {
-    for await (const chunk of response.body) yield chunk as Uint8Array;
+    for await (const chunk of response.body) {
+      clock.pause();
+      yield chunk as Uint8Array;
+      clock.resume();
+    }
     return undefined;
   } catch (cause) {
     return clock.failure ?? { ...explain(cause), subkind: "broken" };
@@ -199,26 +209,32 @@ function flatten(headers: Dispatcher.ResponseData["headers"]): Record<string, st
 
 /**
  * The clocks of one attempt behind one abort signal. One timer at a time: it fires at the nearest deadline known when
- * it was set and is only set again when that deadline has meanwhile moved, so progress costs no timer.
+ * it was set and is only set again when that deadline has meanwhile moved, so neither bytes nor content cost a timer.
+ * While nobody asks for the next piece (the caller reads slowly), only the clock of the whole attempt runs.
  */
 class AttemptClock {
   readonly #abort = new AbortController();
   readonly #clocks: Clocks;
   readonly #caller: AbortSignal;
-  readonly #totalAt: number;
-  #phase: "first_byte" | "idle" = "first_byte";
-  #phaseAt: number;
+  readonly #drainMs: number | undefined;
+  #isDraining = false;
+  #totalAt: number;
+  #phase: "first_byte" | "answer" = "first_byte";
+  #contentAt: number;
+  #bytesAt = Number.POSITIVE_INFINITY;
+  #pausedAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Why the attempt was aborted, when it was. */
   failure: ProviderError | undefined;
 
-  constructor(clocks: Clocks, caller: AbortSignal) {
+  constructor({ clocks, signal: caller, drainMs }: UpstreamRequest) {
     const now = performance.now();
     this.#clocks = clocks;
     this.#caller = caller;
+    this.#drainMs = drainMs;
     this.#totalAt = now + clocks.totalMs;
-    this.#phaseAt = now + clocks.firstByteMs;
-    if (caller.aborted) this.#onCallerLeft();
+    this.#contentAt = now + clocks.firstByteMs;
+    if (caller.aborted) this.#fail(CALLER_LEFT);
     else caller.addEventListener("abort", this.#onCallerLeft);
     this.#arm();
   }
@@ -228,10 +244,25 @@ class AttemptClock {
   }
 
   progress(): void {
-    this.#phase = "idle";
-    this.#phaseAt = performance.now() + this.#clocks.idleMs;
-    // A later phase deadline is found when the timer fires; an earlier one needs a new timer.
-    if (this.#timer !== undefined && this.#phaseAt < this.#firesAt) this.#arm();
+    const now = performance.now();
+    this.#phase = "answer";
+    this.#contentAt = now + this.#clocks.contentIdleMs;
+    this.#bytesAt = now + this.#clocks.idleMs;
+    this.#armIfEarlier();
+  }
+
+  /** A piece has come and is being dealt with. */
+  pause(): void {
+    this.#pausedAt = performance.now();
+  }
+
+  /** The next piece is waited for. */
+  resume(): void {
+    const now = performance.now();
+    this.#contentAt += now - (this.#pausedAt ?? now);
+    this.#pausedAt = undefined;
+    if (this.#phase === "answer") this.#bytesAt = now + this.#clocks.idleMs;
+    this.#armIfEarlier();
   }
 
   stop(): void {
@@ -242,36 +273,46 @@ class AttemptClock {
 
   #firesAt = 0;
 
+  get #nextAt(): number {
+    return this.#pausedAt === undefined ? Math.min(this.#contentAt, this.#bytesAt, this.#totalAt) : this.#totalAt;
+  }
+
+  /** A later deadline is found when the timer fires; an earlier one needs a new timer. */
+  #armIfEarlier(): void {
+    if (this.#timer !== undefined && this.#nextAt < this.#firesAt) this.#arm();
+  }
+
   #arm(): void {
     clearTimeout(this.#timer);
-    this.#firesAt = Math.min(this.#phaseAt, this.#totalAt);
+    this.#firesAt = this.#nextAt;
     const waitMs = Math.max(0, this.#firesAt - performance.now());
     this.#timer = setTimeout(this.#check, Math.min(waitMs, 2 ** 31 - 1));
   }
 
   #check = (): void => {
-    const now = performance.now();
     // Timers may fire a fraction of a millisecond early.
-    if (now + 1 < Math.min(this.#phaseAt, this.#totalAt)) {
-      this.#arm();
-      return;
-    }
-    const isTotal = this.#totalAt <= this.#phaseAt;
-    this.#fail({ kind: "timeout", message: isTotal ? this.#totalText() : this.#phaseText(), code: "timeout" });
+    if (performance.now() + 1 < this.#nextAt) this.#arm();
+    else
+      this.#fail(this.#isDraining ? CALLER_LEFT : { kind: "timeout", message: this.#timeoutText(), code: "timeout" });
   };
 
-  #totalText(): string {
-    return `The provider did not finish within ${Math.round(this.#clocks.totalMs)} ms.`;
-  }
-
-  #phaseText(): string {
-    return this.#phase === "first_byte"
-      ? `The provider sent no content within ${this.#clocks.firstByteMs} ms.`
-      : `The provider fell silent for ${this.#clocks.idleMs} ms in the middle of its answer.`;
+  #timeoutText(): string {
+    const { totalMs, firstByteMs, idleMs, contentIdleMs } = this.#clocks;
+    if (this.#nextAt === this.#totalAt) return `The provider did not finish within ${Math.round(totalMs)} ms.`;
+    if (this.#phase === "first_byte") return `The provider sent no content within ${firstByteMs} ms.`;
+    return this.#bytesAt <= this.#contentAt
+      ? `The provider fell silent for ${idleMs} ms in the middle of its answer.`
+      : `The provider sent no content for ${contentIdleMs} ms in the middle of its answer, although its connection is alive.`;
   }
 
   #onCallerLeft = (): void => {
-    this.#fail({ kind: "cancelled", message: "The caller closed the connection." });
+    if (this.#drainMs === undefined) {
+      this.#fail(CALLER_LEFT);
+      return;
+    }
+    this.#isDraining = true;
+    this.#totalAt = Math.min(this.#totalAt, performance.now() + this.#drainMs);
+    this.#armIfEarlier();
   };
 
   #fail(error: ProviderError): void {

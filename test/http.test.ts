@@ -318,7 +318,7 @@ rules:
     const last = JSON.parse(chunks.at(-2)?.slice(6) ?? "") as { openrouter_metadata: Metadata; choices: unknown[] };
     expect(last.openrouter_metadata.attempts).toHaveLength(2);
     expect(last.choices).toEqual([]);
-    simulator.setScript(() => ({ status: 500 }));
+    simulator.setScript(() => ({ status: 503 }));
     const failed = (await (await post(ask, { headers })).json()) as {
       error: { metadata: { signalbox_metadata: Metadata } };
     };

@@ -47,7 +47,18 @@ function refusalOf({ error, decision, trace }: Denied): JsonObject {
 }
 
 function planOf(planned: Plan, facts: RequestFacts): JsonObject {
-  const { candidates, trace, decision, maxAttempts, connectMs, firstByteMs, idleMs, totalMs, affinityTtlMs } = planned;
+  const {
+    candidates,
+    trace,
+    decision,
+    maxAttempts,
+    connectMs,
+    firstByteMs,
+    idleMs,
+    contentIdleMs,
+    totalMs,
+    affinityTtlMs,
+  } = planned;
   const sent = candidates.map(({ target, set }): [string, JsonObject] => {
     const { body, warnings } = applySet(requestOf(facts).body, set);
     const { model: _model, messages: _messages, ...parameters } = body;
@@ -64,11 +75,12 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     decision,
     tiers: candidates.map(({ tier }) => tier),
     attempts: maxAttempts,
-    timeouts: [firstByteMs, idleMs, totalMs],
+    timeouts: [firstByteMs, idleMs, contentIdleMs, totalMs],
     connect: connectMs,
     queue: [planned.priority, planned.maxWaitMs],
     affinityTtl: affinityTtlMs,
     onFilter: planned.mayPassFilter ? "next" : "stop",
+    drain: planned.drainMs,
     explored: trace.explored,
     passedOver: trace.passedOver.map(({ rule, why }) => `${rule}: ${why}`),
     sent: Object.fromEntries(sent),

@@ -33,6 +33,7 @@ const ON_DEMAND = [
   "queue",
   "affinityTtl",
   "onFilter",
+  "drain",
   "explored",
   "passedOver",
   "sent",

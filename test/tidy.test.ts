@@ -67,7 +67,8 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // The loop is handed its effects: of them it may import types only (checked below).
   {
     name: "loop",
-    files: /^src\/(answer-reader|attempt|continuation|failures|gateway|lease|spending|turns)\.ts$/,
+    files:
+      /^src\/(answer-reader|attachments|attempt|continuation|failures|gateway|lease|spending|stream-failover|turns)\.ts$/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health", "budgets"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },

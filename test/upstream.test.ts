@@ -8,7 +8,7 @@ import { type Clocks, createUpstream, type Opened, type UpstreamRequest } from "
 
 const SECRET = "sk-canary-123456";
 /** Longer than any test may take. */
-const LONG: Clocks = { firstByteMs: 60_000, idleMs: 60_000, totalMs: 60_000 };
+const LONG: Clocks = { firstByteMs: 60_000, idleMs: 60_000, contentIdleMs: 60_000, totalMs: 60_000 };
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -178,6 +178,43 @@ describe("a provider that hangs for ever is given up by the clock that was set f
     await closed;
   });
 
+  test("that keeps its connection alive after some content but writes no more: content idle", async () => {
+    const { url, closed } = await serve((_, response) => {
+      response.write("data: a\n\n");
+      const timer = setInterval(() => response.write(": ping\n\n"), 5);
+      response.on("close", () => clearInterval(timer));
+    });
+    const opened = await open(url, { clocks: { ...LONG, contentIdleMs: 300 } });
+    const chunks = opened.chunks();
+    await chunks.next();
+    opened.progress();
+    let step = await chunks.next();
+    // Keep-alives are no progress.
+    while (!step.done) step = await chunks.next();
+    expect(step.value).toEqual({
+      kind: "timeout",
+      message: "The provider sent no content for 300 ms in the middle of its answer, although its connection is alive.",
+      code: "timeout",
+    });
+    await closed;
+  });
+
+  test("is not given up while nobody asks for the next piece: a slow caller is not the provider's silence", async () => {
+    let answer: ServerResponse | undefined;
+    const { url } = await serve((_, response) => {
+      answer = response;
+      response.write("a");
+    });
+    const opened = await open(url, { clocks: { ...LONG, idleMs: 100, contentIdleMs: 100 } });
+    const chunks = opened.chunks();
+    await chunks.next();
+    opened.progress();
+    const asked = new Promise((resolve) => setTimeout(resolve, 400)).then(() => chunks.next());
+    setTimeout(() => answer?.end("b"), 350);
+    const step = await asked;
+    expect(step.done === true ? step.value : Buffer.from(step.value).toString()).toBe("b");
+  });
+
   test("with content that never ends: total", async () => {
     const { url, closed } = await serve((_, response) => {
       const timer = setInterval(() => response.write("data: a\n\n"), 5);
@@ -196,7 +233,7 @@ describe("a provider that hangs for ever is given up by the clock that was set f
     const { url, closed } = await serve((_, response) => {
       response.write("{");
     });
-    const read = await (await open(url, { clocks: { firstByteMs: 300, idleMs: 60_000, totalMs: 300 } })).text(100);
+    const read = await (await open(url, { clocks: { ...LONG, firstByteMs: 300, totalMs: 300 } })).text(100);
     expect(read).toMatchObject({ error: { kind: "timeout" } });
     await closed;
   });
@@ -206,7 +243,9 @@ describe("a provider that hangs for ever is given up by the clock that was set f
       response.write("a");
       setTimeout(() => response.end("b"), 700);
     });
-    const read = await readAll(await open(url, { clocks: { firstByteMs: 500, idleMs: 15_000, totalMs: 60_000 } }));
+    const read = await readAll(
+      await open(url, { clocks: { ...LONG, firstByteMs: 500, idleMs: 15_000, contentIdleMs: 15_000 } }),
+    );
     expect(read).toEqual({ text: "ab", error: undefined });
   });
 });

@@ -56,6 +56,8 @@ function targetsText({ targets, shares }: Route): string {
 }
 
 function timeoutsText(timeoutsMs: (number | null)[]): string {
-  const [connect, firstByte, idle, total] = timeoutsMs.map((ms) => (ms === null ? "default" : `${ms / 1000} s`));
-  return `connect ${connect}, first byte ${firstByte}, idle ${idle}, total ${total}`;
+  const [connect, firstByte, idle, contentIdle, total] = timeoutsMs.map((ms) =>
+    ms === null ? "default" : `${ms / 1000} s`,
+  );
+  return `connect ${connect}, first byte ${firstByte}, idle ${idle}, content idle ${contentIdle}, total ${total}`;
 }

@@ -167,14 +167,14 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
   const isDrawn = planned.candidates.length > 1 && (pick === "balanced" || pick === "weighted");
   const shares = isDrawn ? sharesOf(DRAWS.map((draw) => plan(snapshot, asked, fleet, () => draw))) : null;
   const targets = shares === null ? planned.candidates : byShare(planned.candidates, shares);
-  const { connectMs = null, firstByteMs, idleMs, totalMs } = planned;
+  const { connectMs = null, firstByteMs, idleMs, contentIdleMs, totalMs } = planned;
   return {
     rule,
     pick,
     targets: targets.map(({ target }) => targetName(target)),
     shares,
     attempts: planned.maxAttempts,
-    timeouts_ms: [connectMs, firstByteMs, idleMs, totalMs],
+    timeouts_ms: [connectMs, firstByteMs, idleMs, contentIdleMs, totalMs],
     queue: `${planned.priority}, at most ${planned.maxWaitMs / 1_000} s`,
     set: targets.map(({ set }) => set),
     refused: null,

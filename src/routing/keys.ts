@@ -90,7 +90,16 @@ export const RULE_KEYS: readonly RuleKey[] = [
     meaning: "Until the first content of a stream; keep-alives do not count.",
     absent: "four times what nearly all streams of the target take, `10s` to `120s`",
   },
-  { key: "rules[].timeouts.idle", meaning: "Between two pieces of content of a stream.", absent: "`120s`" },
+  {
+    key: "rules[].timeouts.idle",
+    meaning: "Between two pieces of anything once a stream has content, keep-alives included: the connection is dead.",
+    absent: "`30s`",
+  },
+  {
+    key: "rules[].timeouts.content_idle",
+    meaning: "Between two pieces of content of a stream; keep-alives do not count.",
+    absent: "`120s`",
+  },
   {
     key: "rules[].timeouts.total",
     meaning:
@@ -119,6 +128,12 @@ export const RULE_KEYS: readonly RuleKey[] = [
     key: "rules[].affinity.ttl",
     meaning: "How long a cache is taken to live after its last use.",
     absent: "the model's, else `5m`",
+  },
+  {
+    key: "rules[].on_client_abort",
+    meaning:
+      "`cancel`: a caller that leaves ends the call at once; it is booked with what was told until then. `drain`, or `{ drain: 20s }`: the answer is read on for at most so long and paid for, so that the ledger has its exact usage.",
+    absent: "`cancel`",
   },
   {
     key: "rules[].set",
@@ -152,6 +167,7 @@ export const RULE_KEY_GROUPS: readonly Omit<RuleKey, "absent">[] = [
   { key: "rules[].timeouts", meaning: "How long to wait for what." },
   { key: "rules[].queue", meaning: "What happens when no provider is free." },
   { key: "rules[].affinity", meaning: "Whether a conversation stays where its prompt cache is." },
+  { key: "rules[].on_client_abort.drain", meaning: "How long it is read on, `2m` at the most." },
   { key: "rules[].deny", meaning: "Refuse the request instead of sending it anywhere." },
   { key: "rules[].from[].use", meaning: "An alias, `provider/model`, `provider/*` or a model of the catalogue." },
   { key: "rules[].from[].weight", meaning: "Share of requests, with `pick: weighted`." },

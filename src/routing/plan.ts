@@ -34,7 +34,9 @@ export interface Plan {
   firstByteMs: number;
   /** The rule does not say: shorter where the target's past shows that it would be. */
   isFirstByteAdapted: boolean;
+  /** Between two pieces of anything, and between two pieces of content. */
   idleMs: number;
+  contentIdleMs: number;
   totalMs: number;
   /** Whose turn it is when no target is free, and how long the caller may be kept waiting. */
   priority: Priority;
@@ -42,6 +44,8 @@ export interface Plan {
   affinityTtlMs: number | undefined;
   /** A refusal by a provider's content policy may be tried elsewhere. */
   mayPassFilter: boolean;
+  /** When the caller leaves, a running answer is read on for so long, for its exact usage. */
+  drainMs: number | undefined;
   ruleName: string;
   /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
   decision: string;
@@ -71,7 +75,9 @@ export interface Trace {
 const DEFAULT_ATTEMPTS = 3;
 // Thinking models stay silent for a minute or more before the first content.
 const DEFAULT_FIRST_BYTE_MS = 120_000;
-const DEFAULT_IDLE_MS = 120_000;
+const DEFAULT_IDLE_MS = 30_000;
+// Providers keep the connection alive with comments and pings while a model thinks or a tool runs.
+const DEFAULT_CONTENT_IDLE_MS = 120_000;
 const DEFAULT_TOTAL_MS = 600_000;
 
 export interface PlanOptions {
@@ -168,11 +174,13 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     firstByteMs: rule?.timeouts.firstByteMs ?? DEFAULT_FIRST_BYTE_MS,
     isFirstByteAdapted: rule?.timeouts.firstByteMs === undefined,
     idleMs: rule?.timeouts.idleMs ?? DEFAULT_IDLE_MS,
+    contentIdleMs: rule?.timeouts.contentIdleMs ?? DEFAULT_CONTENT_IDLE_MS,
     totalMs: rule?.timeouts.totalMs ?? DEFAULT_TOTAL_MS,
     priority: rule?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
     affinityTtlMs: rule?.affinityTtlMs,
     mayPassFilter: rule?.mayPassFilter ?? false,
+    drainMs: rule?.drainMs,
     ruleName: rule?.name ?? "",
     decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,
   };

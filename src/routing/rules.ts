@@ -33,6 +33,8 @@ export interface Rule {
   /** The conversation's prompt cache counts in choosing. */
   affinity: boolean;
   affinityTtlMs: number | undefined;
+  /** How long an answer is read on whose caller has left; `undefined`: not at all. */
+  drainMs: number | undefined;
   set: SetEntry;
   /** What a second is worth, in nanodollars. */
   valueOfSecondNanoUsd: number | undefined;
@@ -56,6 +58,7 @@ export interface Timeouts {
   connectMs?: number | undefined;
   firstByteMs?: number | undefined;
   idleMs?: number | undefined;
+  contentIdleMs?: number | undefined;
   totalMs?: number | undefined;
 }
 
@@ -129,6 +132,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "timeouts",
     "queue",
     "affinity",
+    "on_client_abort",
     "set",
     "value_of_time",
     "on_filter",
@@ -165,7 +169,7 @@ export const MAX_WAIT_MS: Readonly<Record<Priority, number>> = {
 };
 
 function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rule {
-  const { connect, first_byte, idle, total } = rule.timeouts ?? {};
+  const { connect, first_byte, idle, content_idle, total } = rule.timeouts ?? {};
   return {
     name: rule.name,
     matches: globMatcher(rule.model),
@@ -174,11 +178,18 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     tiers: tiersOf(rule).map((tier) => tier.map(toRuleTarget)),
     require: rule.require ?? {},
     attempts: rule.attempts,
-    timeouts: { connectMs: connect, firstByteMs: first_byte, idleMs: idle, totalMs: total },
+    timeouts: {
+      connectMs: connect,
+      firstByteMs: first_byte,
+      idleMs: idle,
+      contentIdleMs: content_idle,
+      totalMs: total,
+    },
     priority: rule.queue?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule.queue?.max_wait ?? MAX_WAIT_MS[rule.queue?.priority ?? DEFAULT_PRIORITY],
     affinity: rule.affinity?.by !== "none",
     affinityTtlMs: rule.affinity?.ttl,
+    drainMs: drainMsOf(rule.on_client_abort),
     set: rule.set ?? {},
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
@@ -186,6 +197,13 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     callerMayNarrow: rule.caller_overrides !== "deny",
     clock,
   };
+}
+
+const DRAIN_MS = 20_000;
+
+function drainMsOf(entry: RuleEntry["on_client_abort"]): number | undefined {
+  if (entry === undefined || entry === "cancel") return undefined;
+  return entry === "drain" ? DRAIN_MS : entry.drain;
 }
 
 /** `from`, then `fallback` as written: single targets next to one another are one tier, each list is one of its own. */

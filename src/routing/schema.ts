@@ -13,6 +13,8 @@ export type DataPolicy = (typeof DATA_POLICIES)[number];
 
 /** A wait of 0 would end every attempt before it began. */
 const TIMEOUT = durationMs.refine((ms) => ms > 0, "expected a duration longer than 0");
+/** A caller's place in a queue or a socket is not held for longer for the sake of a number. */
+const DRAIN = TIMEOUT.refine((ms) => ms <= 120_000, "expected at most 2m");
 const NAME = z.string().min(1).max(256);
 
 /** What a rule does to a parameter: a value that replaces the caller's, or bounds and a default. */
@@ -91,6 +93,7 @@ const RULE = z.strictObject({
       connect: TIMEOUT.optional(),
       first_byte: TIMEOUT.optional(),
       idle: TIMEOUT.optional(),
+      content_idle: TIMEOUT.optional(),
       total: TIMEOUT.optional(),
     })
     .optional(),
@@ -101,6 +104,7 @@ const RULE = z.strictObject({
       ttl: TIMEOUT.optional(),
     })
     .optional(),
+  on_client_abort: z.union([z.enum(["cancel", "drain"]), z.strictObject({ drain: DRAIN })]).optional(),
   set: SET.optional(),
   value_of_time: PER_SECOND.optional(),
   deny: z

@@ -106,7 +106,7 @@ async function callOnce(
     max_tokens: arrival.maxTokens,
     stream: arrival.stream,
   });
-  const clocks = { firstByteMs: DEADLINE_MS, idleMs: DEADLINE_MS, totalMs: DEADLINE_MS };
+  const clocks = { firstByteMs: DEADLINE_MS, idleMs: DEADLINE_MS, contentIdleMs: DEADLINE_MS, totalMs: DEADLINE_MS };
   const sent = await upstream.send({ url: `https://${profile.id}.test/chat`, headers: {}, body, signal, clocks });
   const ended = (status: number, isDone: boolean, text: string, errorKind?: string): Omit<Answer, "attempts"> => {
     return { status, isDone, text, ownMs: engine.nowMs() - startMs, errorKind };

@@ -72,7 +72,7 @@ class Exchange {
       },
       text: async () => ("text" in body ? { text: body.text } : { error: BROKEN }),
       progress: () => {
-        this.#phaseAtMs = this.#engine.nowMs() + this.#request.clocks.idleMs;
+        this.#phaseAtMs = this.#engine.nowMs() + this.#request.clocks.contentIdleMs;
       },
       drain: () => this.#close(),
       close: () => this.#close(),
