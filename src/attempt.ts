@@ -13,7 +13,7 @@ import type { Call, Download, EnabledProvider, Encoded, Target } from "./dialect
 import { parseJson } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
-import { costNanoUsd } from "./pricing.ts";
+import { priceAttempt } from "./pricing.ts";
 import type { Caller } from "./routing/plan.ts";
 import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
 import type { Clocks, Opened, Upstream } from "./upstream.ts";
@@ -328,9 +328,13 @@ class AttemptRow {
   }
 
   bill(): Bill {
-    const rates = this.#input.target.entry?.rates;
-    const costed = this.#usage !== undefined && rates !== undefined ? costNanoUsd(this.#usage, rates) : undefined;
-    return { usage: this.#usage, costNanoUsd: costed };
+    return { usage: this.#usage, costNanoUsd: this.#priced().nanoUsd };
+  }
+
+  #priced() {
+    const { entry } = this.#input.target;
+    const atMs = this.#openedAtMs;
+    return priceAttempt({ usage: this.#usage, rates: entry?.rates, basis: entry?.priceStatus, atMs });
   }
 
   fail(error: ProviderError, call: Call): AttemptResult {
@@ -372,7 +376,7 @@ class AttemptRow {
   /** A call that was refused, or never reached the provider, was not billed: that is known. All else needs usage. */
   #price(): Pick<AttemptSettled, "usage" | "costNanoUsd" | "priceStatus"> {
     if (this.#wasFree()) return { usage: undefined, costNanoUsd: 0, priceStatus: "unmetered" };
-    const { usage, costNanoUsd: cost } = this.bill();
-    return { usage, costNanoUsd: cost, priceStatus: cost === undefined ? "unknown" : "exact" };
+    const { nanoUsd, status } = this.#priced();
+    return { usage: this.#usage, costNanoUsd: nanoUsd, priceStatus: status };
   }
 }

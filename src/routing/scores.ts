@@ -42,7 +42,7 @@ export function score(candidate: Candidate, pricing: Pricing, quantile = 0.5): S
   const { fleet } = pricing;
   const usage = expectedUsage(candidate, pricing);
   const rates = candidate.target.entry?.rates;
-  const cost = rates === undefined ? undefined : costNanoUsd(usage, rates);
+  const cost = rates === undefined ? undefined : costNanoUsd(usage, rates, pricing.asked.nowMs);
   const { inputTokens = 0, cacheReadTokens = 0, outputTokens = 0 } = usage;
   const firstByteMs = fleet.firstByteMs(candidate.name, inputTokens - cacheReadTokens, quantile);
   const msPerToken = fleet.msPerOutputToken(candidate.name, quantile);
@@ -69,7 +69,7 @@ export function score(candidate: Candidate, pricing: Pricing, quantile = 0.5): S
 /** Expected cost in nanodollars; `undefined` without a price. */
 export function expectedCost(candidate: Candidate, pricing: Pricing): number | undefined {
   const rates = candidate.target.entry?.rates;
-  return rates === undefined ? undefined : costNanoUsd(expectedUsage(candidate, pricing), rates);
+  return rates === undefined ? undefined : costNanoUsd(expectedUsage(candidate, pricing), rates, pricing.asked.nowMs);
 }
 
 /**

@@ -22,7 +22,9 @@ export const attempts = sqliteTable(
     audioInputTokens: integer("audio_input_tokens"),
     audioOutputTokens: integer("audio_output_tokens"),
     costNanoUsd: integer("cost_nano_usd"),
-    priceStatus: text("price_status", { enum: ["exact", "unknown", "unmetered"] }),
+    priceStatus: text("price_status", {
+      enum: ["exact", "alias", "prefix", "override", "reported", "unknown", "unmetered"],
+    }),
     httpStatus: integer("http_status"),
     errorKind: text("error_kind"),
     endReason: text("end_reason", { enum: ["complete", "truncated", "cancelled", "failed"] }),
