@@ -379,7 +379,8 @@ export function addUsage(total: Usage | undefined, more: Usage): Usage {
   const sum: Record<string, number | string | undefined> = { ...total };
   for (const [field, value] of Object.entries(more)) {
     const before = sum[field];
-    if (value !== undefined) sum[field] = typeof value === "number" && typeof before === "number" ? before + value : value;
+    if (value !== undefined)
+      sum[field] = typeof value === "number" && typeof before === "number" ? before + value : value;
   }
   return sum as Usage;
 }

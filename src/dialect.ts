@@ -1,5 +1,14 @@
 // The vocabulary of providers: what a wire protocol must be able to do, who speaks it, and which model answers.
-import type { ChatAnswer, ChatEvent, ChatRequest, DialectId, JsonObject, PriceBasis, ProviderError, Rates } from "./chat.ts";
+import type {
+  ChatAnswer,
+  ChatEvent,
+  ChatRequest,
+  DialectId,
+  JsonObject,
+  PriceBasis,
+  ProviderError,
+  Rates,
+} from "./chat.ts";
 
 /** One event of a server-sent-event stream; `data` lines are joined with "\n". */
 export interface Frame {

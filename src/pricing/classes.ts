@@ -44,7 +44,9 @@ export function priceOf(card: RateCard, rate: RateClass): number | undefined {
   if (price !== undefined) return price;
   const other = BILLED_AS[rate];
   if (other !== undefined) return priceOf(card, other);
-  return FREE_IF_UNPRICED.includes(rate) ? 0 : undefined;
+  // Who asks a fee for every request searches for it.
+  const isInFee = rate === "search" && card.request !== undefined;
+  return isInFee || FREE_IF_UNPRICED.includes(rate) ? 0 : undefined;
 }
 
 /**

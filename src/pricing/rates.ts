@@ -1,7 +1,7 @@
 // Which of a model's prices apply: by time, by the tier and the region that answered, by the size of the prompt.
 import type { Period, Prices, RateCard, Rates, Tier } from "../chat.ts";
-import { roundedQuotient } from "./round.ts";
 import { FEES, type RateClass } from "./classes.ts";
+import { roundedQuotient } from "./round.ts";
 
 /** A whole share, in the millionths of `serviceTiers` and `regions`. */
 export const WHOLE = 1_000_000;

@@ -30,7 +30,9 @@ export function usageOf(body: JsonObject, quirks: UsageQuirks): Usage | undefine
     audioOutputTokens: tokens(completion.audio_tokens),
     imageInputTokens: tokens(prompt.image_tokens),
     imageOutputTokens: tokens(completion.image_tokens),
+    // Perplexity's.
     citationTokens: tokens(usage.citation_tokens),
+    searches: tokens(usage.num_search_queries),
     reportedCostNanoUsd: chargedNanoUsd(usage, quirks.charged),
   };
 }
