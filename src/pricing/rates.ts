@@ -11,9 +11,10 @@ const ORDINARY_TIERS = ["", "default", "standard", "auto", "on_demand"];
 
 /** The prices that hold for calls opened at that time, at the ordinary tier. */
 export function pricesAt(rates: Rates, atMs: number): Prices {
-  if (rates.periods === undefined) return rates;
+  const { periods, serviceTiers: _, regions: __, ...usual } = rates;
+  if (periods === undefined) return usual;
   const now = new Date(atMs);
-  return rates.periods.findLast((period) => holds(period, now))?.rates ?? rates;
+  return periods.findLast((period) => holds(period, now))?.rates ?? usual;
 }
 
 function holds({ fromDate, untilDate, fromTime, untilTime, days }: Period, now: Date): boolean {
