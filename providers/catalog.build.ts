@@ -52,7 +52,7 @@ function buildSections(prices: PriceSections, limits: LimitSections): Map<string
     const own = overrides.get(id) ?? {};
     const data = from.limits === undefined ? {} : limits.sections.get(from.limits);
     const inputs: Inputs = {
-      prices: pricesOf(from, prices),
+      prices: pricesOf(from, prices, own.tiersInclusive),
       limits: limitRows(data, from.dialect, own.tiersInclusive),
       overrides: own,
       priceLabel: label(PRICES),
@@ -67,8 +67,8 @@ function buildSections(prices: PriceSections, limits: LimitSections): Map<string
   return built;
 }
 
-function pricesOf(from: Sections, prices: PriceSections): Map<string, PriceRow> {
-  const rows = from.prices === undefined ? new Map<string, PriceRow>() : rowsOf(prices, from.prices);
+function pricesOf(from: Sections, prices: PriceSections, tiersInclusive: boolean | undefined): Map<string, PriceRow> {
+  const rows = from.prices === undefined ? new Map<string, PriceRow>() : rowsOf(prices, from.prices, tiersInclusive);
   const { forwards } = from;
   for (const section of forwards === undefined ? [] : prices.keys()) {
     if (!section.startsWith(forwards ?? "")) continue;
@@ -83,11 +83,11 @@ function pricesOf(from: Sections, prices: PriceSections): Map<string, PriceRow> 
   return rows;
 }
 
-function rowsOf(prices: PriceSections, sectionId: string): Map<string, PriceRow> {
+function rowsOf(prices: PriceSections, sectionId: string, tiersInclusive?: boolean): Map<string, PriceRow> {
   const section = prices.get(sectionId);
   if (section === undefined)
     throw new Error(`${PRICES.name} has no section "${sectionId}" (providers/catalog/sources.ts)`);
-  return priceRows(section, PRICES.date);
+  return priceRows(section, PRICES.date, tiersInclusive);
 }
 
 /** Disagreements a rule for the whole provider decides are counted, not listed: they move every week. */

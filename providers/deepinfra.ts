@@ -15,7 +15,7 @@ export const deepinfra: Provider = {
     thinking: { efforts: efforts("none", "low", "medium", "high") },
     replay: { as: "reasoning_content", turns: "all" },
     answers: "normalise",
-    usage: { reasoningApart: "when_larger" },
+    usage: { reasoningApart: "when_larger", charged: { path: ["estimated_cost"], unit: "usd" } },
   }),
   authorize: bearer,
 };

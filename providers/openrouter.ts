@@ -21,7 +21,15 @@ export const openrouter: Provider = {
     extras: words("service_tier system_fingerprint provider"),
     choiceExtras: ["native_finish_reason"],
     messageExtras: ["reasoning_details", "annotations", "images"],
-    usage: { extras: ["cost", "cost_details", "is_byok"] },
+    usage: {
+      extras: ["cost", "cost_details", "is_byok"],
+      charged: {
+        path: ["cost"],
+        unit: "usd",
+        // With a key of the operator's own, the provider behind it sends a bill as well.
+        elsewhere: { when: "is_byok", path: ["cost_details", "upstream_inference_cost"] },
+      },
+    },
   }),
   authorize: bearer,
 };

@@ -30,6 +30,8 @@ export const perplexity: Provider = {
     answers: "normalise",
     citations: true,
     extras: ["search_results", "images", "related_questions"],
+    // The fee of a request goes by how much was searched, which no count tells.
+    usage: { reasoningApart: "when_larger", charged: { path: ["cost", "total_cost"], unit: "usd" } },
   }),
   authorize: bearer,
 };

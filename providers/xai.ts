@@ -26,7 +26,12 @@ export const xai: Provider = {
     answers: "normalise",
     echoesPrefix: true,
     citations: true,
-    usage: { reasoningApart: "always", cachedApart: true },
+    usage: {
+      reasoningApart: "always",
+      cachedApart: true,
+      // With everything the table lacks: searches, tools, discounts (docs.x.ai, "Cost tracking").
+      charged: { path: ["cost_in_usd_ticks"], unit: "usd_ticks" },
+    },
   }),
   authorize: bearer,
 };

@@ -17,13 +17,14 @@ import {
   type JsonObject,
   mergeUsage,
   type ProviderError,
+  type Rates,
   type Usage,
 } from "./chat.ts";
 import type { Call, EnabledProvider, Encoded, Target } from "./dialect.ts";
 import { parseJson } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
-import { costNanoUsd } from "./pricing.ts";
+import { priceAttempt, ratesJson } from "./pricing.ts";
 import type { Lost } from "./retry-budget.ts";
 import type { Caller } from "./routing/plan.ts";
 import type { Money } from "./spending.ts";
@@ -37,6 +38,8 @@ export interface AttemptDeps {
   newId(prefix: string): string;
   /** What answers asked to be remembered for later requests, per caller. */
   memory: Pick<Memory, "remember" | "recall">;
+  /** A short name for a set of prices. */
+  rateKey(rates: Rates): string;
   /** Told of every settled attempt, so that choosing can learn from it. */
   observe(settled: Settled): void;
   download: FetchFile;
@@ -50,6 +53,8 @@ export interface Settled {
   firstByteMs: number | undefined;
   totalMs: number;
   error: ProviderError | undefined;
+  costNanoUsd: number | undefined;
+  priceStatus: AttemptSettled["priceStatus"];
 }
 
 export interface AttemptInput {
@@ -308,6 +313,8 @@ function openRow(deps: AttemptDeps, input: AttemptInput): AttemptRow {
   return new AttemptRow(deps, input, openedAtMs);
 }
 
+type Price = Pick<AttemptSettled, "usage" | "costNanoUsd" | "estimatedNanoUsd" | "priceStatus">;
+
 /** What is known of a running attempt, and its settlement. */
 class AttemptRow {
   httpStatus: number | undefined;
@@ -348,9 +355,13 @@ class AttemptRow {
   }
 
   bill(): Bill {
-    const rates = this.#input.target.entry?.rates;
-    const costed = this.#usage !== undefined && rates !== undefined ? costNanoUsd(this.#usage, rates) : undefined;
-    return { usage: this.#usage, costNanoUsd: costed };
+    return { usage: this.#usage, costNanoUsd: this.#priced().nanoUsd };
+  }
+
+  #priced() {
+    const { entry } = this.#input.target;
+    const atMs = this.#openedAtMs;
+    return priceAttempt({ usage: this.#usage, rates: entry?.rates, basis: entry?.priceStatus, atMs });
   }
 
   /** The caller left and the answer was read on for its usage: whatever it came to, nobody got it. */
@@ -375,22 +386,25 @@ class AttemptRow {
     this.isSettled = true;
     const { requestId, number: attempt } = this.#input;
     const endedAtMs = this.#deps.nowMs();
+    const price = this.#price();
     this.#input.lease.end({ usage: this.#usage, error, wasDone: !this.#wasFree() });
+    this.#input.money.settle(price.costNanoUsd ?? price.estimatedNanoUsd ?? 0);
     this.#deps.observe({
       input: this.#input,
       usage: this.#usage,
+      costNanoUsd: price.costNanoUsd,
+      priceStatus: price.priceStatus,
       firstByteMs: this.#input.request.stream ? this.#firstByteMs : undefined,
       totalMs: endedAtMs - this.#openedAtMs,
       error,
     });
-    const price = this.#price();
-    this.#input.money.settle(price.costNanoUsd ?? price.estimatedNanoUsd ?? 0);
     this.#deps.ledger.settleAttempt({
       requestId,
       attempt,
       endedAtMs,
       firstByteMs: this.#firstByteMs,
       ...price,
+      ratesKey: this.#ratesKey(price),
       httpStatus: this.httpStatus,
       errorKind: error?.kind,
       endReason,
@@ -399,18 +413,30 @@ class AttemptRow {
     });
   }
 
+  /** Keeps the prices beside the row, so that its cost can be worked out again. */
+  #ratesKey({ costNanoUsd, priceStatus }: Price): string | undefined {
+    const { entry } = this.#input.target;
+    if (costNanoUsd === undefined || priceStatus === "unmetered" || entry?.rates === undefined) return undefined;
+    const { rates } = entry;
+    const key = this.#deps.rateKey(rates);
+    this.#deps.ledger.keepRates(key, () => ratesJson(rates));
+    return key;
+  }
+
   #wasFree(): boolean {
     return !this.wasSent || (this.httpStatus !== undefined && this.httpStatus >= 400);
   }
 
   /** A call that was refused, or never reached the provider, was not billed: that is known. All else needs usage. */
-  #price(): Pick<AttemptSettled, "usage" | "costNanoUsd" | "estimatedNanoUsd" | "priceStatus"> {
+  #price(): Price {
     if (this.#wasFree()) return { usage: undefined, costNanoUsd: 0, priceStatus: "unmetered" };
-    const { usage, costNanoUsd: cost } = this.bill();
-    if (cost !== undefined) return { usage, costNanoUsd: cost, priceStatus: "exact" };
+    const { nanoUsd, status } = this.#priced();
+    const priced = { usage: this.#usage, costNanoUsd: nanoUsd, priceStatus: status };
+    if (nanoUsd !== undefined) return priced;
     // Of a buffered answer that never came nobody knows how long it was.
     const wasSeen = this.#input.request.stream || this.#chars > 0;
-    const estimatedNanoUsd = this.#input.money.estimateNanoUsd(usage?.outputTokens, wasSeen ? this.#chars : undefined);
-    return { usage, costNanoUsd: undefined, estimatedNanoUsd, priceStatus: "unknown" };
+    const told = this.#usage?.outputTokens;
+    const estimatedNanoUsd = this.#input.money.estimateNanoUsd(told, wasSeen ? this.#chars : undefined);
+    return { ...priced, estimatedNanoUsd };
   }
 }

@@ -42,10 +42,13 @@ function diffModel(model: string, before: ModelEntry | undefined, after: ModelEn
     .map((field) => changed(model, field, old.get(field), now.get(field)));
 }
 
+/** Bounds of tiers and periods; multipliers. */
+const NO_PRICE = /\.(fromInputTokens|aboveInputTokens|days)$|^rates\.(serviceTiers|regions)\.[^.]+$/;
+
 type Leaf = string | number | boolean | undefined;
 
 function changed(model: string, field: string, before: Leaf, after: Leaf): CatalogChange {
-  const isPrice = field.startsWith("rates.");
+  const isPrice = field.startsWith("rates.") && !NO_PRICE.test(field);
   const change: CatalogChange = { model, kind: "changed", field, isAlarming: isPrice && isLarge(before, after) };
   if (before !== undefined) change.before = shown(before, isPrice);
   if (after !== undefined) change.after = shown(after, isPrice);
@@ -65,7 +68,7 @@ function shown(value: string | number | boolean, isPrice: boolean): string {
 }
 
 /** Where a number is from is not what it says: sources, names and notes are left out. */
-const UNTOLD = ["id", "name", "note", "priceSource", "limitsSource", "pricedAs"];
+const UNTOLD = ["id", "name", "note", "priceSource", "limitsSource", "pricedAs", "priceStatus"];
 
 function flatten(entry: ModelEntry): Map<string, Leaf> {
   const leaves = new Map<string, Leaf>();

@@ -21,19 +21,54 @@ export interface Catalog {
 }
 
 const tokens = z.int().positive();
-const microUsdPerMTok = z.int().nonnegative();
+const microUsdPerMillion = z.int().nonnegative();
+const optionalPrice = z.exactOptional(microUsdPerMillion);
 const rateCard = {
-  input: microUsdPerMTok,
-  output: microUsdPerMTok,
-  cacheRead: z.exactOptional(microUsdPerMTok),
-  cacheWrite: z.exactOptional(microUsdPerMTok),
-  cacheWrite1h: z.exactOptional(microUsdPerMTok),
-  audioInput: z.exactOptional(microUsdPerMTok),
-  audioOutput: z.exactOptional(microUsdPerMTok),
+  input: microUsdPerMillion,
+  output: microUsdPerMillion,
+  cacheRead: optionalPrice,
+  cacheWrite: optionalPrice,
+  cacheWrite1h: optionalPrice,
+  audioInput: optionalPrice,
+  audioCacheRead: optionalPrice,
+  audioOutput: optionalPrice,
+  imageInput: optionalPrice,
+  imageOutput: optionalPrice,
+  reasoningOutput: optionalPrice,
+  citation: optionalPrice,
+  request: optionalPrice,
+  search: optionalPrice,
 };
+const tier = z
+  .strictObject({
+    fromInputTokens: z.exactOptional(tokens),
+    aboveInputTokens: z.exactOptional(tokens),
+    rates: z.strictObject(rateCard),
+  })
+  .refine((it) => (it.fromInputTokens === undefined) !== (it.aboveInputTokens === undefined), {
+    error: "expected either fromInputTokens or aboveInputTokens",
+  });
+const prices = z.strictObject({ ...rateCard, tiers: z.exactOptional(z.array(tier).min(1)) });
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/);
+const period = z
+  .strictObject({
+    fromDate: z.exactOptional(z.iso.date()),
+    untilDate: z.exactOptional(z.iso.date()),
+    fromTime: z.exactOptional(timeOfDay),
+    untilTime: z.exactOptional(timeOfDay),
+    days: z.exactOptional(z.array(z.int().min(0).max(6)).min(1)),
+    rates: prices,
+  })
+  .refine((it) => (it.fromTime === undefined) === (it.untilTime === undefined), {
+    error: "expected fromTime and untilTime together",
+  });
+/** At most twentyfold, as a typing error would be more. */
+const millionths = z.int().positive().max(20_000_000);
 const rates = z.strictObject({
-  ...rateCard,
-  tiers: z.exactOptional(z.array(z.strictObject({ aboveInputTokens: tokens, rates: z.strictObject(rateCard) })).min(1)),
+  ...prices.shape,
+  periods: z.exactOptional(z.array(period).min(1)),
+  serviceTiers: z.exactOptional(z.record(z.string(), z.union([millionths, prices]))),
+  regions: z.exactOptional(z.record(z.string(), millionths)),
 });
 const modalities = z.array(z.enum(["text", "image", "audio", "video", "file"])).min(1);
 
@@ -49,6 +84,7 @@ const modelEntry: z.ZodType<ModelEntry> = z.strictObject({
   structuredOutputs: z.exactOptional(z.boolean()),
   features: z.exactOptional(z.record(z.string(), z.unknown())),
   rates: z.exactOptional(rates),
+  priceStatus: z.exactOptional(z.enum(["exact", "alias", "prefix", "override"])),
   pricedAs: z.exactOptional(z.string()),
   priceSource: z.exactOptional(z.string()),
   limitsSource: z.exactOptional(z.string()),

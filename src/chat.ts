@@ -71,7 +71,7 @@ export interface ChatRequest {
 export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
 
 /**
- * Tokens of one attempt, as the provider told them. `inputTokens` is the whole prompt:
+ * What one attempt used, as the provider told it. `inputTokens` is the whole prompt:
  * fresh + cacheRead + cacheWrite + cacheWrite1h (the two writes are disjoint). `reasoningTokens` ⊂ `outputTokens`.
  * `undefined` means "not told": it is never zero and never estimated here.
  */
@@ -85,11 +85,30 @@ export interface Usage {
   reasoningTokens?: number | undefined;
   /** ⊂ inputTokens */
   audioInputTokens?: number | undefined;
+  /** ⊂ audioInputTokens and ⊂ cacheReadTokens */
+  audioCacheReadTokens?: number | undefined;
   /** ⊂ outputTokens */
   audioOutputTokens?: number | undefined;
+  /** ⊂ inputTokens */
+  imageInputTokens?: number | undefined;
+  /** ⊂ outputTokens */
+  imageOutputTokens?: number | undefined;
+  /** Tokens of sources, beside input and output (Perplexity). */
+  citationTokens?: number | undefined;
+  /** Searches on the web the provider made for the answer. */
+  searches?: number | undefined;
+  /** What is billed, where the provider says that it is not the whole prompt or answer. */
+  billedInputTokens?: number | undefined;
+  billedOutputTokens?: number | undefined;
+  /** The tier that answered, in the provider's word (`flex`, `priority`, `fast`, …): not always the one asked for. */
+  serviceTier?: string | undefined;
+  /** Where it was computed, in the provider's word (`us`, `global`). */
+  region?: string | undefined;
+  /** What the provider says it charged for the call, in nanodollars. */
+  reportedCostNanoUsd?: number | undefined;
 }
 
-/** Prices as integers: micro-dollars per million tokens, which is the same number as picodollars per token. */
+/** Prices as integers: micro-dollars per million (tokens, or calls), which is the same number as picodollars each. */
 export interface RateCard {
   input: number;
   output: number;
@@ -97,13 +116,60 @@ export interface RateCard {
   cacheWrite?: number;
   cacheWrite1h?: number;
   audioInput?: number;
+  audioCacheRead?: number;
   audioOutput?: number;
+  imageInput?: number;
+  imageOutput?: number;
+  reasoningOutput?: number;
+  citation?: number;
+  /** Each call of the model. */
+  request?: number;
+  /** Each search on the web. */
+  search?: number;
 }
 
-/** A tier replaces the rates of *all* tokens of a request whose whole prompt is larger than `aboveInputTokens`. */
-export interface Rates extends RateCard {
-  tiers?: { aboveInputTokens: number; rates: RateCard }[];
+/** Replaces the rates of *all* tokens of a request by the size of its whole prompt. Vendors write both "272,000 or more"
+ *  (`fromInputTokens`) and "more than 200,000" (`aboveInputTokens`): exactly one of the two is there. */
+export interface Tier {
+  fromInputTokens?: number;
+  aboveInputTokens?: number;
+  rates: RateCard;
 }
+
+export interface Prices extends RateCard {
+  tiers?: Tier[];
+}
+
+/** Prices that hold at some times only, all of them UTC: all the conditions there are must be met. */
+export interface Period {
+  /** First day, `2027-01-01`. */
+  fromDate?: string;
+  /** First day on which it no longer holds. */
+  untilDate?: string;
+  /** Every day from `fromTime` until before `untilTime` (`16:30`), over midnight where the first is the later one. */
+  fromTime?: string;
+  untilTime?: string;
+  /** Days of the week on which it holds, 0 = Sunday. */
+  days?: number[];
+  rates: Prices;
+}
+
+/** Everything that decides what a call of a model costs. */
+export interface Rates extends Prices {
+  /** The last one that holds when the call is opened replaces the prices above. */
+  periods?: Period[];
+  /** By the tier that answered: millionths of the token prices, or prices of its own. */
+  serviceTiers?: Record<string, number | Prices>;
+  /** By the region that answered: millionths of the token prices. */
+  regions?: Record<string, number>;
+}
+
+/** How a model's price was found: under its own id, under another name of the same model, under the id that its id begins
+ *  with, or in what the operator wrote. */
+export type PriceBasis = "exact" | "alias" | "prefix" | "override";
+
+/** `reported`: the provider's own figure. `unknown`: there is no cost, which is not a cost of zero. */
+export type PriceStatus = PriceBasis | "reported" | "unknown";
 
 /** Reasoning that the caller must send back unchanged for the provider to accept or use it (OpenRouter's item shape). */
 export interface ReasoningDetail {
@@ -324,18 +390,17 @@ function choiceAt(answer: ChatAnswer, index: number): ChatChoice {
 
 /** Later usage replaces earlier usage field by field; a field that is not told keeps its value. Never adds. */
 export function mergeUsage(before: Usage | undefined, after: Usage): Usage {
-  const merged: Usage = { ...before };
-  for (const [field, tokens] of Object.entries(after)) {
-    if (tokens !== undefined) merged[field as keyof Usage] = tokens;
-  }
-  return merged;
+  const told = Object.entries(after).filter(([, value]) => value !== undefined);
+  return { ...before, ...Object.fromEntries(told) };
 }
 
-/** The usage of several calls together: a class that no call told stays untold. */
+/** The usage of several calls together: a class that no call told stays untold, and words are those of the last call. */
 export function addUsage(total: Usage | undefined, more: Usage): Usage {
-  const sum: Usage = { ...total };
-  for (const [field, tokens] of Object.entries(more)) {
-    if (tokens !== undefined) sum[field as keyof Usage] = (sum[field as keyof Usage] ?? 0) + tokens;
+  const sum: Record<string, number | string | undefined> = { ...total };
+  for (const [field, value] of Object.entries(more)) {
+    const before = sum[field];
+    if (value !== undefined)
+      sum[field] = typeof value === "number" && typeof before === "number" ? before + value : value;
   }
-  return sum;
+  return sum as Usage;
 }

@@ -6,8 +6,8 @@ import type { BudgetSettings } from "./budgets.ts";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
 import { nearest } from "./nearest.ts";
 import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
-import { discounted } from "./pricing.ts";
-import { durationMs, microUsd, percentage, sizeBytes, tokenCount } from "./units.ts";
+import { PRICE_SETTINGS, withOwnModels } from "./price-settings.ts";
+import { durationMs, sizeBytes } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 
 export type Environment = Record<string, string | undefined>;
@@ -50,28 +50,12 @@ export interface ConfigInputs {
   catalog: (section: string) => ReadonlyMap<string, ModelEntry>;
 }
 
-const PRICE = z.strictObject({
-  input: microUsd,
-  output: microUsd,
-  cache_read: microUsd.optional(),
-  cache_write: microUsd.optional(),
-  cache_write_1h: microUsd.optional(),
-});
-
-const MODEL = z.strictObject({
-  id: z.string().min(1),
-  context: tokenCount.optional(),
-  max_output: tokenCount.optional(),
-  price: PRICE.optional(),
-});
-
 const PROVIDER = z.strictObject({
   enabled: z.boolean().optional(),
   api_key: z.string().optional(),
   base_url: z.string().optional(),
   dialect: z.string().optional(),
-  models: z.array(MODEL).optional(),
-  discount: percentage.optional(),
+  ...PRICE_SETTINGS,
   regions: z.array(z.string().min(1)).optional(),
   data_policy: z.enum(["no_training", "no_retention"]).optional(),
 });
@@ -375,29 +359,4 @@ function problemOf(url: URL | null): string | undefined {
   if (url.username !== "" || url.password !== "") return "must not hold credentials; use api_key";
   // Paths are added behind it.
   return url.search !== "" || url.hash !== "" ? 'must not have a query or a fragment ("?" or "#")' : undefined;
-}
-
-/** The catalogue's models at the operator's prices: a discount on all of them, then models and prices of one's own. */
-function withOwnModels(catalogue: ReadonlyMap<string, ModelEntry>, settings: ProviderSettings | undefined) {
-  const models = new Map(catalogue);
-  const { discount = 0, models: own = [] } = settings ?? {};
-  for (const [id, entry] of discount > 0 ? catalogue : []) {
-    if (entry.rates === undefined) continue;
-    const priceSource = `${entry.priceSource ?? "catalogue"} less ${Math.round(discount * 1e6) / 1e4} %`;
-    models.set(id, { ...entry, rates: discounted(entry.rates, discount), priceSource });
-  }
-  for (const { id, context, max_output, price } of own) {
-    const entry: ModelEntry = { ...models.get(id), id };
-    if (context !== undefined) entry.contextTokens = context;
-    if (max_output !== undefined) entry.maxOutputTokens = max_output;
-    if (price !== undefined) {
-      entry.rates = { input: price.input, output: price.output };
-      if (price.cache_read !== undefined) entry.rates.cacheRead = price.cache_read;
-      if (price.cache_write !== undefined) entry.rates.cacheWrite = price.cache_write;
-      if (price.cache_write_1h !== undefined) entry.rates.cacheWrite1h = price.cache_write_1h;
-      entry.priceSource = "signalbox.yaml";
-    }
-    models.set(id, entry);
-  }
-  return models;
 }

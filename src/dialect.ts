@@ -1,5 +1,14 @@
 // The vocabulary of providers: what a wire protocol must be able to do, who speaks it, and which model answers.
-import type { ChatAnswer, ChatEvent, ChatRequest, DialectId, JsonObject, ProviderError, Rates } from "./chat.ts";
+import type {
+  ChatAnswer,
+  ChatEvent,
+  ChatRequest,
+  DialectId,
+  JsonObject,
+  PriceBasis,
+  ProviderError,
+  Rates,
+} from "./chat.ts";
 
 /** One event of a server-sent-event stream; `data` lines are joined with "\n". */
 export interface Frame {
@@ -180,13 +189,15 @@ export interface ModelEntry {
   /** Capability flags of the model at this provider; each dialect names those it reads. */
   features?: JsonObject;
   rates?: Rates;
+  /** How the price was found; there when `rates` are. */
+  priceStatus?: PriceBasis;
   /** Where the price comes from and the day it was taken: `genai-prices@0.1.8 2026-11-24`, `overrides`. */
   priceSource?: string;
   /** Where limits and capabilities come from. */
   limitsSource?: string;
   /** The row of the price source that covers this model, when that row carries another id. */
   pricedAs?: string;
-  /** What the fields cannot say: other prices by time of day, announced changes, things billed apart, roundings. */
+  /** What the fields cannot say: things billed apart, roundings. */
   note?: string;
 }
 

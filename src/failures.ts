@@ -107,5 +107,5 @@ export function lostOn(target: Target, lost: Lost, asked: Asked): Lost {
   const rates = target.entry?.rates;
   if (lost.costNanoUsd !== undefined || rates === undefined) return lost;
   const inputTokens = Math.round(asked.inputTokens(targetName(target)));
-  return { ...lost, costNanoUsd: costNanoUsd({ inputTokens, outputTokens: 0 }, rates) };
+  return { ...lost, costNanoUsd: costNanoUsd({ inputTokens, outputTokens: 0 }, rates, asked.nowMs) };
 }

@@ -14,7 +14,6 @@ import { type CallerError, type Target, targetName } from "./dialect.ts";
 import { type Failure, inView, isOnlyRefused, learnFrom, lostOn, othersFor, tell, withoutPlace } from "./failures.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
-import { costNanoUsd } from "./pricing.ts";
 import { backoffMs, type Tries, verdict } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { explain, traceText } from "./routing/explain.ts";
@@ -119,9 +118,7 @@ export function createGateway(given: GatewayDeps): Gateway {
 }
 
 function observe({ retryBudget, observe: learn }: GatewayDeps, settled: Settled): void {
-  const rates = settled.input.target.entry?.rates;
-  const cost = settled.usage === undefined || rates === undefined ? undefined : costNanoUsd(settled.usage, rates);
-  if (cost !== undefined) retryBudget.onCost(cost);
+  if (settled.costNanoUsd !== undefined) retryBudget.onCost(settled.costNanoUsd);
   learn(settled);
 }
 

@@ -35,3 +35,10 @@ export function isDeeperThan(depth: number, value: unknown): boolean {
   for (const name in value) if (isDeeperThan(depth - 1, (value as JsonObject)[name])) return true;
   return false;
 }
+
+/** JSON with the keys of every object in order: equal values give the same text. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) =>
+    isObject(member) ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1))) : member,
+  );
+}

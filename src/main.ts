@@ -19,6 +19,7 @@ import { createLimits, type Limits } from "./limits.ts";
 import type { LiveRules, RulesStatus } from "./live-rules/watch.ts";
 import { followRules, type RulesWorld } from "./live-rules.ts";
 import { createMemory } from "./memory.ts";
+import { rateKeys } from "./pricing.ts";
 import { createRetryBudget } from "./retry-budget.ts";
 import { globMatcher } from "./routing/glob.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
@@ -149,6 +150,7 @@ function startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets
     health: traffic.health,
     retryBudget: createRetryBudget({ nowMs: Date.now }),
     budgets,
+    rateKey: rateKeys(),
     inputMargin: () => learning.inputMargin(),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
     observe: (settled) => learning.observe(settled),

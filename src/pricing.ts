@@ -1,108 +1,117 @@
 // What an attempt costs: integer prices, exact sums, one rounding.
-import type { RateCard, Rates, Usage } from "./chat.ts";
+import { createHash } from "node:crypto";
+import type { PriceBasis, PriceStatus, RateCard, Rates, Usage } from "./chat.ts";
+import { canonicalJson } from "./json.ts";
+import { classesOf, INPUT_CLASSES, OUTPUT_CLASSES, priceOf, type RateClass } from "./pricing/classes.ts";
+import { cardFor, possiblePrices, pricesFor, tierStart } from "./pricing/rates.ts";
+import { roundedQuotient } from "./pricing/round.ts";
+
+export { discounted, pricesAt, surcharged } from "./pricing/rates.ts";
 
 const PICO_PER_NANO = 1000n;
 
-/**
- * Cost of one attempt in integer nanodollars: Σ tokens × price exactly in picodollars, then one half-even rounding.
- * `undefined` when it cannot be known (usage not told, or a class was used that has no price): never a guess, never 0.
- */
-export function costNanoUsd(usage: Usage, rates: Rates): number | undefined {
-  if (usage.inputTokens === undefined || usage.outputTokens === undefined) return undefined;
-  const card = cardFor(rates, usage.inputTokens);
-  let pico = 0n;
-  for (const { tokens, price } of classes(usage, card)) {
-    if (tokens === 0) continue;
-    if (price === undefined) return undefined;
-    pico += BigInt(tokens) * BigInt(price);
-  }
-  return Number(halfEven(pico));
-}
-
-/** The most a call can cost with at most so many tokens of input and output, at the dearest rate that could apply. */
-export function worstCostNanoUsd(bounds: {
-  inputTokens: number;
-  maxOutputTokens: number;
-  rates: Rates;
+export interface PricedAttempt {
+  usage: Usage | undefined;
+  rates: Rates | undefined;
+  /** How the rates were found. */
+  basis: PriceBasis | undefined;
+  /** When the attempt was opened: prices change by date and time of day. */
   atMs: number;
-}): number | undefined {
-  const { inputTokens, maxOutputTokens, rates } = bounds;
-  const cards: RateCard[] = [rates, ...(rates.tiers ?? []).map((tier) => tier.rates)];
-  const inputs = cards.flatMap(({ input, cacheWrite, cacheWrite1h, audioInput }) => [
-    input,
-    cacheWrite ?? 0,
-    cacheWrite1h ?? 0,
-    audioInput ?? 0,
-  ]);
-  const outputs = cards.flatMap(({ output, audioOutput }) => [output, audioOutput ?? 0]);
-  const pico =
-    BigInt(inputTokens) * BigInt(Math.max(...inputs)) + BigInt(maxOutputTokens) * BigInt(Math.max(...outputs));
-  return Number(halfEven(pico)) + 1;
-}
-
-/** The tier is chosen by the whole prompt and then prices every token of the request. */
-function cardFor(rates: Rates, inputTokens: number): RateCard {
-  let card: RateCard = rates;
-  let above = -1;
-  for (const tier of rates.tiers ?? []) {
-    if (inputTokens <= tier.aboveInputTokens || tier.aboveInputTokens <= above) continue;
-    above = tier.aboveInputTokens;
-    card = tier.rates;
-  }
-  return card;
 }
 
 /**
- * Disjoint token classes with their price. A provider that lists no price for cached input bills it as fresh input, and
- * audio without a price of its own is billed as text; a one-hour cache write has no such fallback.
+ * The cost of one attempt in integer nanodollars, and how it is known. What the provider says it charged goes before any
+ * table. `nanoUsd` is `undefined`, and `status` then `unknown`, when usage or price were not told.
  */
-function classes(usage: Usage, card: RateCard): { tokens: number; price: number | undefined }[] {
-  const cacheRead = usage.cacheReadTokens ?? 0;
-  const cacheWrite = usage.cacheWriteTokens ?? 0;
-  const cacheWrite1h = usage.cacheWrite1hTokens ?? 0;
-  const fresh = Math.max(0, (usage.inputTokens ?? 0) - cacheRead - cacheWrite - cacheWrite1h);
-  const output = usage.outputTokens ?? 0;
-  const audioIn = Math.min(usage.audioInputTokens ?? 0, fresh);
-  const audioOut = Math.min(usage.audioOutputTokens ?? 0, output);
-  return [
-    { tokens: fresh - audioIn, price: card.input },
-    { tokens: audioIn, price: card.audioInput ?? card.input },
-    { tokens: cacheRead, price: card.cacheRead ?? card.input },
-    { tokens: cacheWrite, price: card.cacheWrite ?? card.input },
-    { tokens: cacheWrite1h, price: card.cacheWrite1h },
-    { tokens: output - audioOut, price: card.output },
-    { tokens: audioOut, price: card.audioOutput ?? card.output },
-  ];
+export function priceAttempt(attempt: PricedAttempt): { nanoUsd: number | undefined; status: PriceStatus } {
+  const { usage, rates, basis = "exact", atMs } = attempt;
+  if (usage?.reportedCostNanoUsd !== undefined) return { nanoUsd: usage.reportedCostNanoUsd, status: "reported" };
+  const nanoUsd = usage === undefined || rates === undefined ? undefined : costNanoUsd(usage, rates, atMs);
+  return { nanoUsd, status: nanoUsd === undefined ? "unknown" : basis };
 }
 
-function halfEven(pico: bigint): bigint {
-  const nano = pico / PICO_PER_NANO;
-  const rest = pico % PICO_PER_NANO;
-  const half = PICO_PER_NANO / 2n;
-  if (rest > half || (rest === half && nano % 2n === 1n)) return nano + 1n;
-  return nano;
+/**
+ * What the table says: Σ tokens × price exactly in picodollars, then one half-even rounding to integer nanodollars.
+ * `undefined` when it cannot be known (usage not told, or a class or tier was used that has no price): never a guess, never 0.
+ */
+export function costNanoUsd(usage: Usage, rates: Rates, atMs: number): number | undefined {
+  if (usage.inputTokens === undefined || usage.outputTokens === undefined) return undefined;
+  const prices = pricesFor(rates, atMs, usage);
+  if (prices === undefined) return undefined;
+  const card = cardFor(prices, usage.inputTokens);
+  let pico = 0n;
+  for (const [rate, count] of Object.entries(classesOf(usage)) as [RateClass, number][]) {
+    if (count === 0) continue;
+    const price = priceOf(card, rate);
+    if (price === undefined) return undefined;
+    pico += BigInt(count) * BigInt(price);
+  }
+  return Number(roundedQuotient(pico, PICO_PER_NANO));
 }
 
-/** Every price less a share of it, rounded half-even to whole micro-dollars per million tokens. */
-export function discounted(rates: Rates, share: number): Rates {
-  const { tiers, ...card } = rates;
-  if (tiers === undefined) return lower(card, share);
-  return { ...lower(card, share), tiers: tiers.map((tier) => ({ ...tier, rates: lower(tier.rates, share) })) };
+export interface WorstCase {
+  /** At most so many, cached or not. */
+  inputTokens: number;
+  /** At most so many, reasoning included. */
+  maxOutputTokens: number;
+  rates: Rates | undefined;
+  /** When the attempt is opened. */
+  atMs: number;
+  /** At most so many searches on the web; 0 for a request without such a tool. */
+  searches?: number | undefined;
+  /** Tiers that may answer; absent: all that have a price. */
+  serviceTiers?: readonly string[] | undefined;
+  /** Classes the call certainly does not use (audio, for one, may cost many times what text does). */
+  never?: readonly RateClass[] | undefined;
 }
 
-function lower(card: RateCard, share: number): RateCard {
-  const lowered = { ...card };
-  for (const [name, price] of Object.entries(card)) lowered[name as keyof RateCard] = reduce(price, share);
-  return lowered;
+/**
+ * The most a call can cost by the table, in nanodollars: every token at the dearest class, prompt tier, service tier and region
+ * it could be billed at. Never less than `costNanoUsd` of a usage within the bounds. `undefined` without a price, or
+ * where nothing bounds the cost (sources billed by the token). What an aggregator reports may be more: it is not bound by a table.
+ */
+export function worstCostNanoUsd(bounds: WorstCase): number | undefined {
+  const { rates, atMs, inputTokens, serviceTiers } = bounds;
+  if (rates === undefined) return undefined;
+  let worst: bigint | undefined;
+  for (const prices of possiblePrices(rates, atMs, serviceTiers)) {
+    const reachable = (prices.tiers ?? []).filter((tier) => tierStart(tier) <= inputTokens);
+    for (const card of [prices, ...reachable.map((tier) => tier.rates)]) {
+      const pico = worstOfCard(card, bounds);
+      if (pico === undefined) return undefined;
+      if (worst === undefined || pico > worst) worst = pico;
+    }
+  }
+  return worst === undefined ? undefined : Number(roundedQuotient(worst, PICO_PER_NANO));
 }
 
-/** In millionths of the share, so that nothing is a fraction before the one rounding. */
-function reduce(price: number, share: number): number {
-  const kept = BigInt(1_000_000 - Math.round(share * 1_000_000));
-  const exact = BigInt(price) * kept;
-  const whole = exact / 1_000_000n;
-  const rest = exact % 1_000_000n;
-  return Number(rest > 500_000n || (rest === 500_000n && whole % 2n === 1n) ? whole + 1n : whole);
+function worstOfCard(card: RateCard, bounds: WorstCase): bigint | undefined {
+  const { inputTokens, maxOutputTokens, searches = 0, never = [] } = bounds;
+  if ((card.citation ?? 0) > 0 && !never.includes("citation")) return undefined;
+  const dearest = (classes: readonly RateClass[]) =>
+    BigInt(Math.max(...classes.map((rate) => (never.includes(rate) ? 0 : (priceOf(card, rate) ?? 0)))));
+  const input = BigInt(Math.ceil(inputTokens)) * dearest(INPUT_CLASSES);
+  const output = BigInt(Math.ceil(maxOutputTokens)) * dearest(OUTPUT_CLASSES);
+  return input + output + BigInt(card.request ?? 0) + BigInt(searches) * BigInt(card.search ?? 0);
+}
+
+/** The prices as text that is the same for the same prices: what is needed to work out a cost again. */
+export function ratesJson(rates: Rates): string {
+  return canonicalJson(rates);
+}
+
+const RATE_KEY_CHARS = 16;
+
+/** Gives each set of prices a short name made of its content. Remembers those it has seen, and forgets them with their catalogue. */
+export function rateKeys(): (rates: Rates) => string {
+  const known = new WeakMap<Rates, string>();
+  return (rates) => {
+    const seen = known.get(rates);
+    if (seen !== undefined) return seen;
+    const key = createHash("sha256").update(ratesJson(rates)).digest("hex").slice(0, RATE_KEY_CHARS);
+    known.set(rates, key);
+    return key;
+  };
 }
 
 /** Nanodollars as a decimal string of dollars without trailing zeros: `0.000123456`. Exact. */

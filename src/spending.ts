@@ -2,8 +2,9 @@
 import type { Ask, BudgetRefusal, Budgets, Hold } from "./budgets.ts";
 import type { ChatBody, ProviderError } from "./chat.ts";
 import { type Target, targetName } from "./dialect.ts";
+import type { RateClass } from "./pricing/classes.ts";
 import { formatUsd, worstCostNanoUsd } from "./pricing.ts";
-import { type Asked, type Caller, maxOutputTokens } from "./routing/facts.ts";
+import { type Asked, type Caller, contentOf, maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import type { Plan, PlannedTarget } from "./routing/plan.ts";
 
@@ -32,6 +33,9 @@ export interface Spending {
   outputTokens: number;
   outputTokensMax: number | undefined;
   atMs: number;
+  /** Classes of use that the request rules out, and how often it may search. */
+  never: RateClass[];
+  searches: number;
 }
 
 export interface SpendingDeps {
@@ -65,7 +69,27 @@ export function spendingOf(deps: SpendingDeps, asked: Asked, planned: Plan, at: 
     outputTokens: choices * Math.min(Math.ceil(usual), most ?? Number.POSITIVE_INFINITY),
     outputTokensMax: most === undefined ? undefined : choices * most,
     atMs: deps.nowMs(),
+    ...usesOf(body),
   };
+}
+
+/** A request that allows searching on the web says nowhere how often; answers with more than a handful are rare. */
+const SEARCHES_MAX = 10;
+
+/** Audio and pictures may cost many times what text does: they count only where the request has or asks for them. */
+function usesOf(body: ChatBody): Pick<Spending, "never" | "searches"> {
+  const has = contentOf(body);
+  const modalities: unknown[] = Array.isArray(body.modalities) ? body.modalities : [];
+  const mayAnswer = (modality: string) => modalities.includes(modality);
+  const isSearching =
+    body.web_search_options !== undefined || (body.tools ?? []).some(({ type }) => type !== "function");
+  const never: RateClass[] = [];
+  if (!has.audio) never.push("audioInput", "audioCacheRead");
+  if (!has.images) never.push("imageInput");
+  if (!mayAnswer("audio")) never.push("audioOutput");
+  if (!mayAnswer("image")) never.push("imageOutput");
+  if (!isSearching) never.push("citation");
+  return { never, searches: isSearching ? SEARCHES_MAX : 0 };
 }
 
 /** Sets aside what the call may cost, or says whose budget does not cover it. */
@@ -107,13 +131,13 @@ function tokensBound(chars: number): number {
 }
 
 function costOf(
-  { target, atMs }: Spending,
+  { target, atMs, never, searches }: Spending,
   inputTokens: number,
   maxOutputTokens: number | undefined,
 ): number | undefined {
   const rates = target.entry?.rates;
   if (rates === undefined || maxOutputTokens === undefined) return undefined;
-  return worstCostNanoUsd({ inputTokens, maxOutputTokens, rates, atMs });
+  return worstCostNanoUsd({ inputTokens, maxOutputTokens, rates, atMs, never, searches });
 }
 
 /** The largest bound on the answer, no larger than `maxOutputTokens`, whose worst cost is within `headroomNanoUsd`. */

@@ -85,7 +85,7 @@ function answer({ snapshot, fleet, clock, caches }: World, target: string, token
   });
   fleet.rememberAffinity({ id: "conversation", target, usage, cacheTtlMs: TTL_MS });
   const rates = snapshot.providers.get(target.slice(0, 1))?.models.get("m")?.rates as Rates;
-  return (costNanoUsd(usage, rates) ?? Number.NaN) / 1e9;
+  return (costNanoUsd(usage, rates, 0) ?? Number.NaN) / 1e9;
 }
 
 /** 20 turns, 60 s apart, 4,000 tokens growing by 1,500. What it all cost, in dollars. */

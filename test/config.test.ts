@@ -150,7 +150,7 @@ describe("a mistake in the file is shown with its place and what would be accept
       "providers:\n  openai: { apikey: x }\n",
       [
         'signalbox.yaml:2:13  providers.openai: unknown key "apikey". Did you mean "api_key"? ' +
-          "Accepted: enabled, api_key, base_url, dialect, models, discount, regions, data_policy.",
+          "Accepted: enabled, api_key, base_url, dialect, models, discount, surcharge, service_tiers, regions, data_policy.",
       ],
     ],
     [
@@ -394,7 +394,7 @@ describe("a provider of the operator's own", () => {
       "      - id: qwen",
       "        context: 128k",
       "        max_output: 8000",
-      "        price: { input: $0.10, output: 0.40, cache_read: $0.000001, cache_write_1h: $0 }",
+      "        price: { input: $0.10, output: 0.40, cache_read: $0.0001, cache_write_1h: $0 }",
       "      - id: plain",
     ].join("\n");
     expect([...(config({ yaml }).providers.get("house")?.models.values() ?? [])]).toEqual([
@@ -402,8 +402,9 @@ describe("a provider of the operator's own", () => {
         id: "qwen",
         contextTokens: 128_000,
         maxOutputTokens: 8_000,
-        rates: { input: 100_000, output: 400_000, cacheRead: 1, cacheWrite1h: 0 },
+        rates: { input: 100_000, output: 400_000, cacheRead: 100, cacheWrite1h: 0 },
         priceSource: "signalbox.yaml",
+        priceStatus: "override",
       },
       { id: "plain" },
     ]);
@@ -450,6 +451,7 @@ test("the operator's price of a known model replaces the catalogue's whole, and 
     contextTokens: 400_000,
     rates: { input: 1_000_000, output: 2_000_000 },
     priceSource: "signalbox.yaml",
+    priceStatus: "override",
   });
 });
 

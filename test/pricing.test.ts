@@ -89,7 +89,7 @@ describe("the cost of a call, worked out by hand", () => {
       6_000,
     ],
   ])("%s", (_, usage, rates, cost) => {
-    expect(costNanoUsd(usage, rates)).toBe(cost);
+    expect(costNanoUsd(usage, rates, 0)).toBe(cost);
   });
 });
 
@@ -111,17 +111,17 @@ describe("a tier of long prompts prices every token of the request", () => {
     ["at the next boundary the middle one holds", 500_000, 0, 3_000_000_000],
     ["above the highest boundary the highest one holds", 500_001, 0, 6_000_012_000],
   ])("%s", (_, inputTokens, outputTokens, cost) => {
-    expect(costNanoUsd({ inputTokens, outputTokens }, rates)).toBe(cost);
+    expect(costNanoUsd({ inputTokens, outputTokens }, rates, 0)).toBe(cost);
   });
 
   test("the whole prompt chooses the tier, cached or not, and the tier's own price is used for the cache", () => {
     const usage = { inputTokens: 200_001, cacheReadTokens: 200_000, outputTokens: 0 };
-    expect(costNanoUsd(usage, rates)).toBe(120_000_000 + 6_000);
+    expect(costNanoUsd(usage, rates, 0)).toBe(120_000_000 + 6_000);
   });
 
   test("a tier without a price for cached input does not borrow one from the other tier", () => {
     const usage = { inputTokens: 500_001, cacheReadTokens: 500_001, outputTokens: 0 };
-    expect(costNanoUsd(usage, rates)).toBe(6_000_012_000);
+    expect(costNanoUsd(usage, rates, 0)).toBe(6_000_012_000);
   });
 });
 
@@ -148,7 +148,7 @@ test("the whole costs what its parts cost, rounded once, half to even", () => {
         [output, rates.output],
       ];
       const pico = priced.reduce((sum, [count, perToken]) => sum + BigInt(count) * BigInt(perToken), 0n);
-      const nano = BigInt(costNanoUsd(usage, rates)!);
+      const nano = BigInt(costNanoUsd(usage, rates, 0)!);
       const error = nano * 1_000n - pico;
       expect(error <= 500n && error >= -500n).toBe(true);
       if (error === 500n || error === -500n) expect(nano % 2n).toBe(0n);
@@ -161,7 +161,7 @@ test("what is counted twice is not billed twice: reasoning and audio never raise
     fc.property(tokens, tokens, tokens, cards, (inputTokens, outputTokens, some, rates) => {
       const told = { inputTokens, outputTokens };
       const more = { ...told, reasoningTokens: some, audioInputTokens: some, audioOutputTokens: some };
-      expect(costNanoUsd(more, rates)).toBe(costNanoUsd(told, rates));
+      expect(costNanoUsd(more, rates, 0)).toBe(costNanoUsd(told, rates, 0));
     }),
   );
 });

@@ -24,7 +24,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "pure",
     files:
-      /^src\/((sse|event-stream|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
+      /^src\/((sse|event-stream|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/|pricing\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
@@ -44,7 +44,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
   {
     name: "config",
-    files: /^src\/(config|pool-settings|budget-settings)\.ts$/,
+    files: /^src\/(config|pool-settings|budget-settings|price-settings)\.ts$/,
     mayImport: ["vocabulary", "pure", "budgets"],
   },
   { name: "budgets", files: /^src\/budgets\.ts$/, mayImport: ["pure"] },

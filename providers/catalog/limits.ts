@@ -1,6 +1,6 @@
 // Limits, modalities and capability flags from one data file of pi-ai, and its opinion on prices.
 import * as z from "zod";
-import type { DialectId, RateCard, Rates } from "../../src/chat.ts";
+import type { DialectId, RateCard, Rates, Tier } from "../../src/chat.ts";
 import type { Modality } from "../../src/dialect.ts";
 import { microUsd } from "./money.ts";
 
@@ -93,7 +93,7 @@ function limitRow(source: SourceModel, ourProtocol: boolean, tiersInclusive: boo
     input: source.input.includes("image") ? ["text", "image"] : ["text"],
     reasoning: source.reasoning ?? false,
     features: features(source, ourProtocol),
-    rates: toRates(source.cost, tiersInclusive ? 1 : 0),
+    rates: toRates(source.cost, tiersInclusive),
   };
 }
 
@@ -118,13 +118,13 @@ function features(source: SourceModel, ourProtocol: boolean): Record<string, unk
   return found;
 }
 
-function toRates(cost: SourceModel["cost"], tiersBeginEarlierBy: number): Rates | undefined {
+function toRates(cost: SourceModel["cost"], inclusive: boolean): Rates | undefined {
   if (cost.input <= 0 || cost.output <= 0) return undefined;
-  const tiers = (cost.tiers ?? []).map((tier) => ({
-    aboveInputTokens: tier.inputTokensAbove - tiersBeginEarlierBy,
-    rates: toCard(tier),
-  }));
-  tiers.sort((a, b) => a.aboveInputTokens - b.aboveInputTokens);
+  const sorted = [...(cost.tiers ?? [])].sort((a, b) => a.inputTokensAbove - b.inputTokensAbove);
+  const tiers = sorted.map((tier): Tier => {
+    const bound = tier.inputTokensAbove;
+    return { ...(inclusive ? { fromInputTokens: bound } : { aboveInputTokens: bound }), rates: toCard(tier) };
+  });
   return tiers.length === 0 ? toCard(cost) : { ...toCard(cost), tiers };
 }
 

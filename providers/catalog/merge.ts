@@ -1,6 +1,8 @@
 // One provider's section: what both sources say of each model, under the overrides that always win.
-import type { RateCard, Rates } from "../../src/chat.ts";
+import type { PriceBasis, RateCard, Rates, Tier } from "../../src/chat.ts";
 import type { Modality, ModelEntry } from "../../src/dialect.ts";
+import { mapCards, tierStart } from "../../src/pricing/rates.ts";
+import { withConditions } from "./conditions.ts";
 import type { LimitRow } from "./limits.ts";
 import { microUsd } from "./money.ts";
 import { type ModelOverride, matchesAny, type ProviderOverrides, type UsdRates } from "./overrides.ts";
@@ -83,14 +85,21 @@ function toEntry(id: string, inputs: Inputs, parts: Parts): ModelEntry {
   if (label !== undefined) entry.limitsSource = label;
   const priced = override.unpriced ? undefined : decidePrice(id, inputs, parts);
   if (priced !== undefined) {
-    entry.rates = priced.rates;
+    entry.rates = withConditions(id, priced.rates, inputs.overrides);
     entry.priceSource = priced.source;
+    entry.priceStatus = statusOf(priced);
     if (priced.pricedAs !== undefined) entry.pricedAs = priced.pricedAs;
   }
   const listed = priced?.source.startsWith(inputs.priceLabel) ? (price?.notes ?? []) : [];
   const notes = [...new Set([...listed, ...(override.note === undefined ? [] : [override.note])])];
   if (notes.length > 0) entry.note = notes.join("; ");
   return entry;
+}
+
+/** What the source calls by another name is the same model; what it does not have, somebody decided. */
+function statusOf({ source, pricedAs }: Price): PriceBasis {
+  if (source === "overrides") return "override";
+  return pricedAs === undefined ? "exact" : "alias";
 }
 
 function addLimits(entry: ModelEntry, limit: LimitRow, imagesImply: Modality[], price: PriceRow | undefined): void {
@@ -125,7 +134,7 @@ function decidePrice(id: string, inputs: Inputs, { price, limit, override }: Par
   const preferLimits = (override.priceFrom ?? overrides.priceFrom) === "pi-ai";
   let chosen: Price | undefined;
   if (limit?.rates !== undefined && (price === undefined || preferLimits)) {
-    chosen = { rates: limit.rates, source: limitLabel };
+    chosen = { rates: withFees(limit.rates, price?.rates), source: limitLabel };
   } else if (price !== undefined) {
     const filled = fillCacheClasses(price.rates, limit?.rates);
     chosen = { rates: filled, source: filled === price.rates ? priceLabel : `${priceLabel} + ${limitLabel}` };
@@ -138,7 +147,8 @@ function decidePrice(id: string, inputs: Inputs, { price, limit, override }: Par
 
 /** A cache class only the other source lists is taken from it, provided the two agree on the plain prices. */
 function fillCacheClasses(rates: Rates, other: Rates | undefined): Rates {
-  if (other === undefined || rates.tiers || other.tiers || differences(rates, other).length > 0) return rates;
+  if (other === undefined || rates.tiers || rates.periods || other.tiers) return rates;
+  if (differences(rates, other).length > 0) return rates;
   const { cacheRead, cacheWrite } = other;
   const filled = {
     ...(rates.cacheRead === undefined && cacheRead !== undefined && { cacheRead }),
@@ -147,12 +157,18 @@ function fillCacheClasses(rates: Rates, other: Rates | undefined): Rates {
   return Object.keys(filled).length === 0 ? rates : { ...rates, ...filled };
 }
 
+/** The source of limits lists no fees; what the other list says of them holds whatever it says of tokens. */
+function withFees(rates: Rates, other: Rates | undefined): Rates {
+  const { request, search } = other ?? {};
+  const fees = { ...(request !== undefined && { request }), ...(search !== undefined && { search }) };
+  return Object.keys(fees).length === 0 ? rates : mapCards(rates, (card) => ({ ...card, ...fees }));
+}
+
 function withOneHourWrite(price: Price, timesInput: number | undefined): Price {
   const { rates } = price;
   if (timesInput === undefined || rates.cacheWrite === undefined || rates.cacheWrite1h !== undefined) return price;
-  const add = <Card extends RateCard>(card: Card) => ({ ...card, cacheWrite1h: Math.round(card.input * timesInput) });
-  const tiers = rates.tiers?.map((tier) => ({ ...tier, rates: add(tier.rates) }));
-  return { ...price, rates: { ...add(rates), ...(tiers && { tiers }) }, source: `${price.source} + overrides` };
+  const add = (card: RateCard) => ({ ...card, cacheWrite1h: Math.round(card.input * timesInput) });
+  return { ...price, rates: mapCards(rates, add), source: `${price.source} + overrides` };
 }
 
 function fromUsd({ tiers, ...base }: UsdRates): Rates {
@@ -163,7 +179,10 @@ function fromUsd({ tiers, ...base }: UsdRates): Rates {
   if (tiers === undefined) return card(base);
   return {
     ...card(base),
-    tiers: tiers.map(({ aboveInputTokens, ...tier }) => ({ aboveInputTokens, rates: card(tier) })),
+    tiers: tiers.map(({ fromInputTokens, aboveInputTokens, ...tier }): Tier => {
+      const bound = fromInputTokens === undefined ? { aboveInputTokens: aboveInputTokens ?? 0 } : { fromInputTokens };
+      return { ...bound, rates: card(tier) };
+    }),
   };
 }
 
@@ -175,18 +194,16 @@ function differences(ours: Rates, theirs: Rates | undefined): string[] {
   const found = cardDifferences(ours, theirs);
   const [a, b] = [ours.tiers ?? [], theirs.tiers ?? []];
   if (a.length !== b.length) {
-    found.push(
-      `tiers ${a.map((t) => t.aboveInputTokens).join(",") || "none"} / ${b.map((t) => t.aboveInputTokens).join(",") || "none"}`,
-    );
+    found.push(`tiers ${a.map(tierStart).join(",") || "none"} / ${b.map(tierStart).join(",") || "none"}`);
     return found;
   }
   for (const [index, tier] of a.entries()) {
     const other = b[index];
     if (other === undefined) continue;
+    const [start, theirStart] = [tierStart(tier), tierStart(other)];
     // One source writes ">= 272,000" as "> 271,999", the other as "> 272,000": the same tier.
-    if (Math.abs(tier.aboveInputTokens - other.aboveInputTokens) > 1)
-      found.push(`tier from ${tier.aboveInputTokens} / ${other.aboveInputTokens}`);
-    found.push(...cardDifferences(tier.rates, other.rates).map((what) => `above ${tier.aboveInputTokens} ${what}`));
+    if (Math.abs(start - theirStart) > 1) found.push(`tier from ${start} / ${theirStart}`);
+    found.push(...cardDifferences(tier.rates, other.rates).map((what) => `from ${start} ${what}`));
   }
   return found;
 }

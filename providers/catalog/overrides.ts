@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import * as z from "zod";
 
 const usd = z.number().nonnegative();
+/** Per million tokens; `request` and `search` per million of them. */
 const usdCard = {
   input: usd,
   output: usd,
@@ -11,12 +12,22 @@ const usdCard = {
   cacheWrite: usd.optional(),
   cacheWrite1h: usd.optional(),
   audioInput: usd.optional(),
+  audioCacheRead: usd.optional(),
   audioOutput: usd.optional(),
+  imageInput: usd.optional(),
+  imageOutput: usd.optional(),
+  reasoningOutput: usd.optional(),
+  citation: usd.optional(),
+  request: usd.optional(),
+  search: usd.optional(),
 };
-const usdRates = z.strictObject({
-  ...usdCard,
-  tiers: z.array(z.strictObject({ aboveInputTokens: z.int().positive(), ...usdCard })).optional(),
-});
+const tokens = z.int().positive().optional();
+const usdTier = z
+  .strictObject({ fromInputTokens: tokens, aboveInputTokens: tokens, ...usdCard })
+  .refine((tier) => (tier.fromInputTokens === undefined) !== (tier.aboveInputTokens === undefined), {
+    error: "a tier begins either fromInputTokens (that many, or more) or aboveInputTokens (more than that)",
+  });
+const usdRates = z.strictObject({ ...usdCard, tiers: z.array(usdTier).optional() });
 const modalities = z.array(z.enum(["text", "image", "audio", "video", "file"]));
 const priceFrom = z.enum(["genai-prices", "pi-ai"]);
 
@@ -35,6 +46,9 @@ const model = z.strictObject({
   usdPerMTok: usdRates.optional(),
   unpriced: z.literal(true).optional(),
 });
+const globs = z.array(z.string()).min(1);
+/** How many times the token prices. */
+const multipliers = z.record(z.string(), z.number().positive().max(20));
 const provider = z.strictObject({
   skip: z.array(z.string()).optional(),
   priceFrom: priceFrom.optional(),
@@ -42,7 +56,11 @@ const provider = z.strictObject({
   cacheWrite1hTimesInput: z.number().positive().optional(),
   tiersInclusive: z.literal(true).optional(),
   freeSuffix: z.string().optional(),
-  imageFormulas: z.array(z.strictObject({ models: z.array(z.string()).min(1), formula: z.string() })).optional(),
+  usdPerThousandSearches: usd.optional(),
+  serviceTiers: z.array(z.strictObject({ models: globs, times: multipliers })).optional(),
+  regions: z.array(z.strictObject({ models: globs, times: multipliers })).optional(),
+  timesOfDayHoldOn: z.array(z.strictObject({ models: globs, days: z.array(z.int().min(0).max(6)).min(1) })).optional(),
+  imageFormulas: z.array(z.strictObject({ models: globs, formula: z.string() })).optional(),
   models: z.record(z.string(), model).optional(),
 });
 

@@ -1,6 +1,12 @@
 // Prices of one section of genai-prices, by model id, as they stood on the day the package was published.
-import { calcPrice, type ModelInfo, type ModelPrice, type Provider as PriceSection } from "@pydantic/genai-prices";
-import type { RateCard, Rates } from "../../src/chat.ts";
+import {
+  type ConditionalPrice,
+  calcPrice,
+  type ModelInfo,
+  type ModelPrice,
+  type Provider as PriceSection,
+} from "@pydantic/genai-prices";
+import type { Period, Prices, RateCard, Rates, Tier } from "../../src/chat.ts";
 import { microUsd } from "./money.ts";
 
 export interface PriceRow {
@@ -23,22 +29,30 @@ const CARD_KEYS: Record<string, CardKey> = {
   cache_write_mtok: "cacheWrite",
   cache_write_1h_mtok: "cacheWrite1h",
   input_audio_mtok: "audioInput",
+  cache_audio_read_mtok: "audioCacheRead",
   output_audio_mtok: "audioOutput",
+  input_image_mtok: "imageInput",
+  output_image_mtok: "imageOutput",
+  output_reasoning_mtok: "reasoningOutput",
+  output_citation_mtok: "citation",
+  requests_kcount: "request",
+  web_searches_kcount: "search",
 };
-/** Billed beside tokens, per call of a tool: not a property of the model's answer. */
-const TOOL_KEYS = new Set(["web_searches_kcount", "storage_searches_kcount"]);
-/** Rows billed by these are for another endpoint: pictures, films, transcription, spoken conversation. */
-const OTHER_ENDPOINT_KEYS = ["output_image_mtok", "output_video_mtok", "audio_hours", "input_text_messages_kcount"];
+/** Search in files one has stored is a tool of another endpoint. */
+const TOOL_KEYS = new Set(["storage_searches_kcount"]);
+/** Rows billed by these are for another endpoint: films, transcription, spoken conversation. */
+const OTHER_ENDPOINT_KEYS = ["output_video_mtok", "audio_hours", "input_text_messages_kcount"];
 
-/** Every id a section names outright: its rows' ids and their `equals` clauses. Prefixes and patterns are not expanded. */
-export function priceRows(section: PriceSection, date: string): Map<string, PriceRow> {
+/** Every id a section names outright: its rows' ids and their `equals` clauses. Prefixes and patterns are not expanded.
+ *  `tiersInclusive`: the vendor's tiers begin at the number they are known by, not above it. */
+export function priceRows(section: PriceSection, date: string, tiersInclusive = false): Map<string, PriceRow> {
   const rows = new Map<string, PriceRow>();
   for (const model of section.models) {
     for (const id of [model.id, ...equalsOf(model.match)]) {
       // The source takes the first row that matches; an id that an earlier row claims is not this row's.
-      const price = priceAt(section.id, id, `${date}T12:00:00Z`);
+      const price = calcPrice({}, id, { providerId: section.id, timestamp: new Date(`${date}T12:00:00Z`) });
       if (price?.model.id !== model.id || rows.has(id.toLowerCase())) continue;
-      const row = priceRow(section.id, model, id, date);
+      const row = priceRow(model, { id, date, tiersInclusive });
       if (row !== undefined) rows.set(id.toLowerCase(), row);
     }
   }
@@ -50,72 +64,49 @@ function equalsOf(match: ModelInfo["match"]): string[] {
   return "or" in match ? match.or.flatMap(equalsOf) : [];
 }
 
-function priceAt(sectionId: string, id: string, instant: string) {
-  return calcPrice({}, id, { providerId: sectionId, timestamp: new Date(instant) });
-}
-
-function priceRow(sectionId: string, model: ModelInfo, id: string, date: string): PriceRow | undefined {
-  const { price, notes } = inForce(sectionId, model, id, date);
-  if (!("input_mtok" in price && "output_mtok" in price)) return undefined;
-  if (OTHER_ENDPOINT_KEYS.some((key) => key in price)) return undefined;
+function priceRow(model: ModelInfo, how: { id: string; date: string; tiersInclusive: boolean }): PriceRow | undefined {
+  const { id, date, tiersInclusive } = how;
+  const { now, later } = entriesOf(model.prices, date);
+  if (!("input_mtok" in now && "output_mtok" in now)) return undefined;
+  if (OTHER_ENDPOINT_KEYS.some((key) => key in now)) return undefined;
+  const notes: string[] = [];
+  const rates: Rates = toPrices(now, tiersInclusive, notes);
+  const periods = later.map(({ constraint, prices }): Period => {
+    return { ...periodOf(constraint), rates: toPrices(prices, tiersInclusive, notes) };
+  });
   return {
     id,
     pricedAs: model.id,
     name: id === model.id ? model.name : undefined,
     contextTokens: model.context_window,
-    audioInput: "input_audio_mtok" in price,
-    rates: toRates(price, notes),
-    notes: [...notes, ...notCounted(price)],
+    audioInput: "input_audio_mtok" in now,
+    rates: periods.length === 0 ? rates : { ...rates, periods },
+    notes: [...new Set([...notes, ...notCounted(now)])],
   };
 }
 
-/** The price that holds for most of `date`; what holds at other times of day, or from a later day, becomes a note. */
-function inForce(
-  sectionId: string,
-  model: ModelInfo,
-  id: string,
-  date: string,
-): { price: ModelPrice; notes: string[] } {
-  if (!Array.isArray(model.prices)) return { price: model.prices, notes: [] };
-  const byPrice = new Map<string, { price: ModelPrice; slots: number[] }>();
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const price = priceAt(sectionId, id, `${date}T${clock(slot)}:01Z`)?.model_price ?? {};
-    const key = JSON.stringify(price);
-    const seen = byPrice.get(key) ?? { price, slots: [] };
-    seen.slots.push(slot);
-    byPrice.set(key, seen);
-  }
-  const [usual, ...others] = [...byPrice.values()].sort((a, b) => b.slots.length - a.slots.length);
-  const notes = others.map(({ price, slots }) => `${windows(slots)} UTC: ${inWords(price)}`);
-  for (const { constraint, prices } of model.prices) {
-    const later = constraint?.type === "start_date" && constraint.start_date > date;
-    if (later) notes.push(`from ${constraint.start_date}: ${inWords(prices)}`);
-  }
-  return { price: usual?.price ?? {}, notes };
+/** Of entries whose conditions hold the source takes the last, so what stands before one that always holds from `date` on
+ *  is history, and what stands behind it goes before it at its time. */
+function entriesOf(prices: ModelInfo["prices"], date: string): { now: ModelPrice; later: ConditionalPrice[] } {
+  if (!Array.isArray(prices)) return { now: prices, later: [] };
+  const holdsFromNowOn = ({ constraint }: ConditionalPrice) =>
+    constraint === undefined || (constraint.type === "start_date" && constraint.start_date <= date);
+  const at = prices.findLastIndex(holdsFromNowOn);
+  return { now: prices[at]?.prices ?? {}, later: prices.slice(at + 1) };
 }
 
-/** Half hours of a day: every time-of-day price in the source begins and ends on one. */
-const SLOTS = 48;
-
-function clock(slot: number): string {
-  return `${String(Math.floor(slot / 2)).padStart(2, "0")}:${slot % 2 === 0 ? "00" : "30"}`;
+function periodOf(constraint: ConditionalPrice["constraint"]): Omit<Period, "rates"> {
+  if (constraint?.type === "start_date") return { fromDate: constraint.start_date };
+  if (constraint === undefined) return {};
+  return { fromTime: timeOf(constraint.start_time), untilTime: timeOf(constraint.end_time) };
 }
 
-function windows(slots: number[]): string {
-  const starts = slots.filter((slot) => !slots.includes((slot + SLOTS - 1) % SLOTS));
-  const ends = slots.map((slot) => (slot + 1) % SLOTS).filter((end) => !slots.includes(end));
-  return starts
-    .map((start) => `${clock(start)}-${clock(ends.find((end) => end > start) ?? ends[0] ?? start)}`)
-    .join(", ");
-}
-
-function inWords(price: ModelPrice): string {
-  const parts = Object.entries(price).flatMap(([key, value]) => {
-    const name = CARD_KEYS[key];
-    if (name === undefined || value === undefined) return [];
-    return `${name} $${typeof value === "number" ? value : value.base}`;
-  });
-  return `${parts.join(", ")} per million tokens`;
+/** `16:30:00Z` as `16:30`. Throws on another zone or a second that is not the first: the catalogue has no words for it. */
+function timeOf(text: string): string {
+  const match = /^(\d\d:\d\d):00Z$/.exec(text);
+  if (match === null)
+    throw new Error(`a price by time of day begins or ends at ${text}: expected a whole minute in UTC`);
+  return match[1] ?? "";
 }
 
 function notCounted(price: ModelPrice): string[] {
@@ -125,8 +116,8 @@ function notCounted(price: ModelPrice): string[] {
   return others.length === 0 ? [] : [`billed apart, not counted: ${others.join(", ")}`];
 }
 
-/** A tier's card is complete, since it replaces every rate of the request. `start` and `aboveInputTokens` both mean "more than". */
-function toRates(price: ModelPrice, notes: string[]): Rates {
+/** A tier's card is complete, since it replaces every rate of the request. */
+function toPrices(price: ModelPrice, tiersInclusive: boolean, notes: string[]): Prices {
   const starts = new Set(
     Object.values(price)
       .flatMap((value) => (typeof value === "object" ? value.tiers : []))
@@ -134,9 +125,15 @@ function toRates(price: ModelPrice, notes: string[]): Rates {
   );
   const tiers = [...starts]
     .sort((a, b) => a - b)
-    .map((start) => ({ aboveInputTokens: start, rates: cardAbove(price, start, notes) }));
+    .map((start): Tier => ({ ...bound(start, tiersInclusive), rates: cardAbove(price, start, notes) }));
   const base = cardAbove(price, -1, notes);
   return tiers.length === 0 ? base : { ...base, tiers };
+}
+
+/** The source's `start` means "more than", and it writes 271,999 where the vendor says "272,000 or more". */
+function bound(start: number, inclusive: boolean): Omit<Tier, "rates"> {
+  if (start % 1000 === 999) return { fromInputTokens: start + 1 };
+  return inclusive ? { fromInputTokens: start } : { aboveInputTokens: start };
 }
 
 function cardAbove(price: ModelPrice, start: number, notes: string[]): RateCard {
@@ -146,7 +143,8 @@ function cardAbove(price: ModelPrice, start: number, notes: string[]): RateCard 
     if (value === undefined) continue;
     const usd =
       typeof value === "number" ? value : (value.tiers.findLast((tier) => tier.start <= start)?.price ?? value.base);
-    const { micro, rounded } = microUsd(usd);
+    // Fees are listed per thousand, rates are per million.
+    const { micro, rounded } = microUsd(key.endsWith("_kcount") ? usd * 1000 : usd);
     if (rounded) notes.push(`${name} rounded from $${usd}`);
     card[name] = micro;
   }

@@ -48,8 +48,8 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.use("/v1/*", authenticate(options.apiKey));
   app.post(CHAT, (context) => chatRoute(context, options));
   app.post(EXPLAIN, (context) => explainRoute(context, options));
-  app.get("/v1/models", (context) => context.json(listModels(options.snapshot())));
-  app.get("/v1/models/:id{.+}", (context) => modelRoute(context, options.snapshot()));
+  app.get("/v1/models", (context) => context.json(listModels(options.snapshot(), options.nowMs())));
+  app.get("/v1/models/:id{.+}", (context) => modelRoute(context, options.snapshot(), options.nowMs()));
   app.notFound(notFound);
   app.onError((error, context) => {
     const id = context.var.requestId;

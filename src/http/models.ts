@@ -2,23 +2,24 @@
 import type { JsonObject, RateCard } from "../chat.ts";
 import type { EnabledProvider, ModelEntry } from "../dialect.ts";
 import { nearest } from "../nearest.ts";
+import { pricesAt } from "../pricing.ts";
 import { knownNames, resolve, type Snapshot } from "../routing/snapshot.ts";
 import { type AppContext, callerError, errorResponse } from "./context.ts";
 
-export function listModels(snapshot: Snapshot): JsonObject {
+export function listModels(snapshot: Snapshot, nowMs: number): JsonObject {
   const data: JsonObject[] = [];
-  for (const alias of snapshot.rules.aliases.keys()) data.push(describeAlias(snapshot, alias));
+  for (const alias of snapshot.rules.aliases.keys()) data.push(describeAlias(snapshot, alias, nowMs));
   for (const provider of snapshot.providers.values()) {
-    for (const entry of provider.models.values()) data.push(describeModel(provider, entry));
+    for (const entry of provider.models.values()) data.push(describeModel(provider, entry, nowMs));
   }
   return { object: "list", data, total_count: data.length };
 }
 
-export function modelRoute(context: AppContext, snapshot: Snapshot): Response {
+export function modelRoute(context: AppContext, snapshot: Snapshot, nowMs: number): Response {
   const id = decoded(context.req.path.slice("/v1/models/".length));
-  if (snapshot.rules.aliases.has(id)) return context.json(describeAlias(snapshot, id));
+  if (snapshot.rules.aliases.has(id)) return context.json(describeAlias(snapshot, id, nowMs));
   const target = resolve(snapshot, id).targets[0];
-  if (target?.entry !== undefined) return context.json({ ...describeModel(target.provider, target.entry), id });
+  if (target?.entry !== undefined) return context.json({ ...describeModel(target.provider, target.entry, nowMs), id });
   const close = nearest(id.slice(0, 100), knownNames(snapshot), 3);
   const hint = close.length === 0 ? "" : ` Did you mean ${close.map((name) => `'${name}'`).join(", ")}?`;
   return errorResponse(
@@ -36,14 +37,14 @@ function decoded(path: string): string {
   }
 }
 
-function describeAlias(snapshot: Snapshot, alias: string): JsonObject {
+function describeAlias(snapshot: Snapshot, alias: string, nowMs: number): JsonObject {
   const { targets } = resolve(snapshot, alias);
   const first = targets[0];
-  const described = first?.entry === undefined ? {} : describeModel(first.provider, first.entry);
+  const described = first?.entry === undefined ? {} : describeModel(first.provider, first.entry, nowMs);
   return { ...described, id: alias, object: "model", created: 0, owned_by: "signalbox", name: `Alias ${alias}` };
 }
 
-function describeModel(provider: EnabledProvider, entry: ModelEntry): JsonObject {
+function describeModel(provider: EnabledProvider, entry: ModelEntry, nowMs: number): JsonObject {
   const input = entry.input ?? ["text"];
   const output = entry.output ?? ["text"];
   return {
@@ -59,7 +60,7 @@ function describeModel(provider: EnabledProvider, entry: ModelEntry): JsonObject
       input_modalities: input,
       output_modalities: output,
     },
-    pricing: entry.rates === undefined ? null : pricing(entry.rates),
+    pricing: entry.rates === undefined ? null : pricing(pricesAt(entry.rates, nowMs)),
     top_provider: {
       context_length: entry.contextTokens ?? null,
       max_completion_tokens: entry.maxOutputTokens ?? null,
@@ -68,7 +69,7 @@ function describeModel(provider: EnabledProvider, entry: ModelEntry): JsonObject
   };
 }
 
-/** Dollars per token as decimal strings, OpenRouter's unit. */
+/** Dollars per token, request or search as decimal strings, OpenRouter's unit. */
 function pricing(rates: RateCard): JsonObject {
   const prices: Record<string, number | undefined> = {
     prompt: rates.input,
@@ -78,6 +79,11 @@ function pricing(rates: RateCard): JsonObject {
     input_cache_write_1h: rates.cacheWrite1h,
     audio: rates.audioInput,
     audio_output: rates.audioOutput,
+    image_token: rates.imageInput,
+    image_output: rates.imageOutput,
+    internal_reasoning: rates.reasoningOutput,
+    request: rates.request,
+    web_search: rates.search,
   };
   const told = Object.entries(prices).filter(([, price]) => price !== undefined);
   return Object.fromEntries(told.map(([name, price]) => [name, usdPerToken(price as number)]));

@@ -1,7 +1,7 @@
 // A plan in words and numbers, for people and for programs: why a request goes where it goes. Nothing is sent.
 import type { JsonObject } from "../chat.ts";
 import { targetName } from "../dialect.ts";
-import { formatUsd } from "../pricing.ts";
+import { formatUsd, pricesAt } from "../pricing.ts";
 import type { FleetView } from "./fleet-view.ts";
 import { type Asked, type Denied, type Plan, plan, type Trace } from "./plan.ts";
 import type { Score } from "./scores.ts";
@@ -30,7 +30,7 @@ export function explain(snapshot: Snapshot, asked: Asked, fleet: FleetView): Exp
       tier,
       place: order.includes(name) ? order.indexOf(name) + 1 : null,
       excluded_by: reasons,
-      price_usd_per_mtok: price(snapshot, name),
+      price_usd_per_mtok: price(snapshot, name, asked.nowMs),
       ...(score === undefined ? {} : { score: describe(score) }),
     })),
     not_enabled: trace.missing,
@@ -42,11 +42,12 @@ export function explain(snapshot: Snapshot, asked: Asked, fleet: FleetView): Exp
 }
 
 /** The list price, tiers left out; `null` where there is none. */
-function price(snapshot: Snapshot, name: string): JsonObject | null {
+function price(snapshot: Snapshot, name: string, nowMs: number): JsonObject | null {
   const slash = name.indexOf("/");
   const rates = snapshot.providers.get(name.slice(0, slash))?.models.get(name.slice(slash + 1))?.rates;
   if (rates === undefined) return null;
-  return { input: formatUsd(rates.input * 1000), output: formatUsd(rates.output * 1000) };
+  const { input, output } = pricesAt(rates, nowMs);
+  return { input: formatUsd(input * 1000), output: formatUsd(output * 1000) };
 }
 
 function describe(score: Score): JsonObject {

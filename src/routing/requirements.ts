@@ -1,8 +1,9 @@
 // Hard filters: what the request needs, what the rule demands, what the caller allows. Each rejection says why; an empty
 // set is an error that lists them, never a silent relaxation.
+import type { Prices } from "../chat.ts";
 import type { ModelEntry } from "../dialect.ts";
 import { isObject } from "../json.ts";
-import { formatUsd } from "../pricing.ts";
+import { formatUsd, pricesAt } from "../pricing.ts";
 import type { Candidate, Reason, ReasonCode } from "./candidates.ts";
 import type { FactsHas } from "./conditions.ts";
 import { type Asked, contentOf, maxOutputTokens, neededFeatures } from "./facts.ts";
@@ -28,7 +29,7 @@ export function applyRequirements(candidates: Candidate[], wishes: Narrowing | u
       ...required(candidate, candidate.rule?.require ?? {}, pricing),
     );
     if (wishes === undefined || candidate.rule?.callerMayNarrow === false) continue;
-    candidate.reasons.push(...allowed(candidate, wishes));
+    candidate.reasons.push(...allowed(candidate, wishes, asked.nowMs));
     if (wishes.requireParameters) candidate.reasons.push(...supportsAll(candidate, has, asked));
     candidate.isSecondChoice = fallsShort(candidate.name, wishes, asked, fleet);
   }
@@ -133,7 +134,7 @@ function policyCode(wanted: DataPolicy): ReasonCode {
 /** A bound on price is a promise to whoever pays, so a target without a price cannot keep it. */
 function affordable(candidate: Candidate, require: Requirements, pricing: Pricing): Reason[] {
   const { max_cost: maxCost, max_input_price: maxInput, max_output_price: maxOutput } = require;
-  const rates = candidate.target.entry?.rates;
+  const rates = pricesNow(candidate, pricing.asked.nowMs);
   const reasons: Reason[] = [];
   if (maxCost !== undefined) {
     const cost = expectedCost(candidate, pricing);
@@ -151,13 +152,18 @@ function affordable(candidate: Candidate, require: Requirements, pricing: Pricin
   return reasons;
 }
 
+function pricesNow({ target: { entry } }: Candidate, nowMs: number): Prices | undefined {
+  return entry?.rates && pricesAt(entry.rates, nowMs);
+}
+
 function priceDetail(what: string, microUsdPerMTok: number | undefined, bound: number): string {
   const found = microUsdPerMTok === undefined ? "not known" : `$${microUsdPerMTok / 1e6}`;
   return `its ${what} price per million tokens is ${found}, the bound is $${bound / 1e6}`;
 }
 
-function allowed(candidate: Candidate, wish: Narrowing): Reason[] {
+function allowed(candidate: Candidate, wish: Narrowing, nowMs: number): Reason[] {
   const { provider, entry } = candidate.target;
+  const rates = pricesNow(candidate, nowMs);
   const reasons: Reason[] = [];
   const isNamed = (slugs: readonly string[]) =>
     slugs.some((slug) => slugMatches(slug, provider.id, provider.standsInFor));
@@ -177,14 +183,14 @@ function allowed(candidate: Candidate, wish: Narrowing): Reason[] {
     reasons.push({ code: "quantization", detail: `its quantization is ${quantization}` });
   }
   for (const [bound, price, what] of [
-    [wish.maxPrice.prompt, entry?.rates?.input, "input"],
-    [wish.maxPrice.completion, entry?.rates?.output, "output"],
+    [wish.maxPrice.prompt, rates?.input, "input"],
+    [wish.maxPrice.completion, rates?.output, "output"],
   ] as const) {
     if (bound === undefined || (price !== undefined && price <= bound)) continue;
     reasons.push({ code: "max_price", detail: priceDetail(what, price, bound) });
   }
   // Few models have a price for audio; the others either bill it as text or do not take it.
-  const audio = entry?.rates?.audioInput;
+  const audio = rates?.audioInput;
   if (wish.maxPrice.audio !== undefined && audio !== undefined && audio > wish.maxPrice.audio) {
     reasons.push({ code: "max_price", detail: priceDetail("audio", audio, wish.maxPrice.audio) });
   }

@@ -1,5 +1,5 @@
 // What a candidate is expected to cost, in money and in time, for this very request.
-import type { Usage } from "../chat.ts";
+import type { Rates, Usage } from "../chat.ts";
 import { costNanoUsd } from "../pricing.ts";
 import type { Candidate } from "./candidates.ts";
 import { type Asked, maxOutputTokens } from "./facts.ts";
@@ -42,7 +42,7 @@ export function score(candidate: Candidate, pricing: Pricing, quantile = 0.5): S
   const { fleet } = pricing;
   const usage = expectedUsage(candidate, pricing);
   const rates = candidate.target.entry?.rates;
-  const cost = rates === undefined ? undefined : costNanoUsd(usage, rates);
+  const cost = rates === undefined ? undefined : costNanoUsd(usage, rates, pricing.asked.nowMs);
   const { inputTokens = 0, cacheReadTokens = 0, outputTokens = 0 } = usage;
   const firstByteMs = fleet.firstByteMs(candidate.name, inputTokens - cacheReadTokens, quantile);
   const msPerToken = fleet.msPerOutputToken(candidate.name, quantile);
@@ -69,7 +69,7 @@ export function score(candidate: Candidate, pricing: Pricing, quantile = 0.5): S
 /** Expected cost in nanodollars; `undefined` without a price. */
 export function expectedCost(candidate: Candidate, pricing: Pricing): number | undefined {
   const rates = candidate.target.entry?.rates;
-  return rates === undefined ? undefined : costNanoUsd(expectedUsage(candidate, pricing), rates);
+  return rates === undefined ? undefined : costNanoUsd(expectedUsage(candidate, pricing), rates, pricing.asked.nowMs);
 }
 
 /**
@@ -83,13 +83,22 @@ function expectedUsage(candidate: Candidate, pricing: Pricing): Usage {
   const isHome = affinity?.target === candidate.name;
   const warm = isHome ? affinity.hitProbability * Math.min(affinity.cachedTokens, inputTokens) : 0;
   const cacheReadTokens = Math.floor(warm);
-  const isCaching = (affinity?.cachedTokens ?? 0) > 0 && candidate.target.entry?.rates?.cacheWrite !== undefined;
+  const rates = candidate.target.entry?.rates;
+  const isCaching = (affinity?.cachedTokens ?? 0) > 0 && rates?.cacheWrite !== undefined;
   return {
     inputTokens,
     cacheReadTokens,
     cacheWriteTokens: isCaching ? inputTokens - cacheReadTokens : 0,
     outputTokens: expectedOutput(candidate, asked, fleet, ruleName),
+    serviceTier: expectedTier(candidate, asked, rates),
   };
+}
+
+/** The tier that is asked for, where it has a price here: elsewhere the field is dropped, or the tier is an ordinary one. */
+function expectedTier(candidate: Candidate, asked: Asked, rates: Rates | undefined): string | undefined {
+  if (rates?.serviceTiers === undefined) return undefined;
+  const { service_tier: tier } = applySet(asked.request.body, candidate.set).body;
+  return typeof tier === "string" && Object.hasOwn(rates.serviceTiers, tier) ? tier : undefined;
 }
 
 function expectedOutput(candidate: Candidate, asked: Asked, fleet: FleetView, rule: string): number {

@@ -23,6 +23,8 @@ export interface Ledger {
   openAttempt(row: AttemptOpened): void;
   /** Never throws: what the disk refuses is held in memory (up to a bound) and tried again. The first call counts. */
   settleAttempt(row: AttemptSettled): void;
+  /** Before a settlement names `key`: unit prices, written once. Never throws. `json` is called when they are new. */
+  keepRates(key: string, json: () => string): void;
   /** Never throws, as settleAttempt. */
   finishRequest(row: RequestFinished): void;
   /** Resolves when every row so far is in SQLite and fsynced; rejects when that has not happened for a long time. */
@@ -68,6 +70,9 @@ const LIMITS: LedgerLimits = {
   flushTimeoutMs: 30_000,
   closeTimeoutMs: 10_000,
 };
+
+/** So many keys of unit prices are remembered; others are written again. */
+const RATES_MAX = 10_000;
 
 /** Rows that arrive together share one commit: it starts this long after the first, or at so many rows. */
 const GROUP_MS = 5;
@@ -137,6 +142,8 @@ class JournalledLedger implements Ledger {
   /** Lines that the disk refused. */
   readonly #held: string[] = [];
   #heldChars = 0;
+  /** Keys of unit prices that this process has written. */
+  readonly #keptRates = new Set<string>();
   #droppedRows = 0;
   #appendedRows = 0;
   #committedRows = 0;
@@ -183,6 +190,13 @@ class JournalledLedger implements Ledger {
 
   settleAttempt(row: AttemptSettled): void {
     this.#appendOrHold({ kind: "settled", ...row });
+  }
+
+  keepRates(key: string, json: () => string): void {
+    if (this.#keptRates.has(key)) return;
+    if (this.#keptRates.size >= RATES_MAX) this.#keptRates.clear();
+    this.#keptRates.add(key);
+    this.#appendOrHold({ kind: "rates", key, json: json() });
   }
 
   finishRequest(row: RequestFinished): void {

@@ -1,5 +1,5 @@
 // The vocabulary of the ledger: what is said about an attempt when it opens and when it settles, and about a request.
-import type { ErrorKind, Usage } from "../chat.ts";
+import type { ErrorKind, PriceStatus, Usage } from "../chat.ts";
 
 export interface AttemptKey {
   requestId: string;
@@ -40,7 +40,8 @@ export interface AttemptSettled extends AttemptKey {
   estimatedNanoUsd?: number | undefined;
   /** The unit prices it was priced with, by the key of a `rates` row. */
   ratesKey?: string | undefined;
-  priceStatus: "exact" | "unknown" | "unmetered";
+  /** `unmetered`: known to cost nothing, since it was refused or never reached the provider. */
+  priceStatus: PriceStatus | "unmetered";
   httpStatus: number | undefined;
   errorKind: ErrorKind | undefined;
   endReason: EndReason;

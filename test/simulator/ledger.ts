@@ -40,6 +40,7 @@ export function createAuditedLedger(): AuditedLedger {
       attempts.push({ tookMs: row.endedAtMs - openedAtMs, row });
     },
     balances: () => [],
+    keepRates() {},
     finishRequest: ({ requestId }) => {
       if (finished.has(requestId)) faults.push(`${requestId} was finished twice`);
       finished.add(requestId);

@@ -9,6 +9,7 @@ import { createHealth, type Health } from "../../src/health.ts";
 import { createLearning, kindOf } from "../../src/learning.ts";
 import { createLimits, type Limits, type PoolConfig } from "../../src/limits.ts";
 import { createMemory } from "../../src/memory.ts";
+import { rateKeys } from "../../src/pricing.ts";
 import { createRetryBudget } from "../../src/retry-budget.ts";
 import { compile } from "../../src/routing/rules.ts";
 import { buildSnapshot, type Snapshot } from "../../src/routing/snapshot.ts";
@@ -64,6 +65,7 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
     retryBudget: createRetryBudget({ nowMs }),
     budgets: createBudgets({ nowMs, settings: [], balances: [], log() {} }),
     inputMargin: () => learning.inputMargin(),
+    rateKey: rateKeys(),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
     observe: (settled) => learning.observe(settled),
     download: async () => ({ error: { kind: "invalid_request", message: "nothing is fetched here" } }),

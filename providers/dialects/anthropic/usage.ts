@@ -13,6 +13,7 @@ export function overlayCounts(before: JsonObject, told: unknown): JsonObject {
 export function toUsage(counts: JsonObject): Usage {
   const lifetimes = isObject(counts.cache_creation) ? counts.cache_creation : {};
   const details = isObject(counts.output_tokens_details) ? counts.output_tokens_details : {};
+  const tools = isObject(counts.server_tool_use) ? counts.server_tool_use : {};
   const fresh = tokens(counts.input_tokens);
   const read = tokens(counts.cache_read_input_tokens);
   const write1h = tokens(lifetimes.ephemeral_1h_input_tokens);
@@ -27,7 +28,16 @@ export function toUsage(counts: JsonObject): Usage {
     cacheWrite1hTokens: write1h,
     outputTokens: tokens(counts.output_tokens),
     reasoningTokens: tokens(details.thinking_tokens),
+    searches: tokens(tools.web_search_requests),
+    serviceTier: pricedTierOf(counts),
+    region: typeof counts.inference_geo === "string" ? counts.inference_geo : undefined,
   };
+}
+
+/** The fast mode is no tier to Anthropic, but has prices of its own as tiers have. */
+function pricedTierOf({ service_tier: tier, speed }: JsonObject): string | undefined {
+  if (speed === "fast") return "fast";
+  return typeof tier === "string" ? tier : undefined;
 }
 
 /** The tier that answered, in OpenAI's words; `undefined` for batches and where nobody told. */

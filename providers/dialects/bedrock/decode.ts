@@ -177,17 +177,18 @@ function closed(answer: AnswerState, told: JsonObject): ChatEvent[] {
   const extra: ChatEvent[] = tier === "" ? [] : [{ type: "extra", at: "answer", index, members }];
   const nativeReason = answer.stopReason ?? "";
   const finish: ChatEvent = { type: "finish", index, reason: reasonOf(nativeReason, answer), nativeReason };
-  return ended(answer, [...extra, finish, ...usageEvents(told), { type: "end" }]);
+  return ended(answer, [...extra, finish, ...usageEvents(told, tier), { type: "end" }]);
 }
 
 /** `inputTokens` leaves out what was read from caches and written to them, like Anthropic's. */
-function usageEvents({ usage }: JsonObject): ChatEvent[] {
+function usageEvents({ usage }: JsonObject, tier = ""): ChatEvent[] {
   if (!isObject(usage)) return [];
   const counts = {
     input_tokens: usage.inputTokens,
     output_tokens: usage.outputTokens,
     cache_read_input_tokens: usage.cacheReadInputTokens,
     cache_creation_input_tokens: usage.cacheWriteInputTokens,
+    service_tier: tier === "" ? undefined : tier,
   };
   return [{ type: "usage", usage: toUsage(counts) }];
 }

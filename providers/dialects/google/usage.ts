@@ -1,6 +1,6 @@
 // Gemini's token counts as ours. They are cumulative, and Vertex sends frames without any.
 import type { JsonObject, Usage } from "../../../src/chat.ts";
-import { objectsIn } from "../../../src/json.ts";
+import { firstText, objectsIn } from "../../../src/json.ts";
 
 /**
  * `undefined` when nothing was counted. Google's JSON leaves zeros out, so once a prompt is counted a missing part of
@@ -17,10 +17,30 @@ export function toUsage(metadata: JsonObject): Usage | undefined {
   return {
     inputTokens,
     cacheReadTokens: Math.min(count(metadata.cachedContentTokenCount) ?? 0, inputTokens),
-    audioInputTokens: audioTokens(metadata.promptTokensDetails),
+    audioInputTokens: tokensOf("AUDIO", metadata.promptTokensDetails),
+    audioCacheReadTokens: tokensOf("AUDIO", metadata.cacheTokensDetails),
+    imageInputTokens: tokensOf("IMAGE", metadata.promptTokensDetails),
     ...outputOf(candidates, thoughts, told === undefined ? undefined : told - inputTokens),
-    audioOutputTokens: audioTokens(metadata.candidatesTokensDetails),
+    audioOutputTokens: tokensOf("AUDIO", metadata.candidatesTokensDetails),
+    imageOutputTokens: tokensOf("IMAGE", metadata.candidatesTokensDetails),
+    serviceTier: serviceTierOf(metadata),
   };
+}
+
+/** Vertex tells the kind of traffic instead. Traffic on reserved capacity is paid for by the hour: its calls have no price. */
+const TIER_OF_TRAFFIC: Record<string, string> = {
+  ON_DEMAND: "standard",
+  ON_DEMAND_PRIORITY: "priority",
+  ON_DEMAND_FLEX: "flex",
+  ON_DEMAND_OFFPEAK: "offpeak",
+  PROVISIONED_THROUGHPUT: "provisioned_throughput",
+};
+
+/** `undefined`: not told. A header tells it too, which the counts go without. */
+function serviceTierOf({ serviceTier, trafficType }: JsonObject): string | undefined {
+  const told = firstText(serviceTier).toLowerCase();
+  if (told !== "" && !told.endsWith("unspecified")) return told;
+  return typeof trafficType === "string" ? TIER_OF_TRAFFIC[trafficType] : undefined;
 }
 
 function outputOf(candidates: number | undefined, thoughts: number, rest: number | undefined): Usage {
@@ -32,10 +52,11 @@ function outputOf(candidates: number | undefined, thoughts: number, rest: number
   return { outputTokens, reasoningTokens: Math.min(thoughts, outputTokens) };
 }
 
-function audioTokens(details: unknown): number | undefined {
+/** Zero where the prompt is told by its parts, and this is none of them. */
+function tokensOf(kind: string, details: unknown): number | undefined {
   if (!Array.isArray(details)) return undefined;
-  const audio = objectsIn(details).filter(({ modality }) => modality === "AUDIO");
-  return audio.reduce((sum, { tokenCount }) => sum + (count(tokenCount) ?? 0), 0);
+  const ofKind = objectsIn(details).filter(({ modality }) => modality === kind);
+  return ofKind.reduce((sum, { tokenCount }) => sum + (count(tokenCount) ?? 0), 0);
 }
 
 function count(value: unknown): number | undefined {

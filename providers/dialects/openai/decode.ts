@@ -29,11 +29,13 @@ interface StreamState {
   over: boolean;
   choices: Map<number, ChoiceState>;
   beside: Beside;
+  /** The tier that answers, told in any chunk. */
+  serviceTier: string | undefined;
 }
 
 function newState(call: Call, base: OpenAiChatProfile): StreamState {
   const profile = forModel(base, call.target.model);
-  const rest = { started: false, over: false, choices: new Map(), beside: newBeside() };
+  const rest = { started: false, over: false, choices: new Map(), beside: newBeside(), serviceTier: undefined };
   return { call, profile, isRelayed: isRelayed(call, profile), ...rest };
 }
 
@@ -116,9 +118,12 @@ function isPlaceholder({ id, choices, usage }: JsonObject): boolean {
   return !id && !isObject(usage) && objectsIn(choices).length === 0;
 }
 
-function usageEvents({ profile }: StreamState, chunk: JsonObject): ChatEvent[] {
-  const usage = usageOf(chunk, profile.usage);
-  return usage === undefined ? [] : [{ type: "usage", usage }];
+function usageEvents(state: StreamState, chunk: JsonObject): ChatEvent[] {
+  if (typeof chunk.service_tier === "string") state.serviceTier = chunk.service_tier;
+  const usage = usageOf(chunk, state.profile.usage);
+  if (usage === undefined) return [];
+  if (state.serviceTier !== undefined) usage.serviceTier = state.serviceTier;
+  return [{ type: "usage", usage }];
 }
 
 function startOf(body: JsonObject, call: Call): ChatEvent {

@@ -165,6 +165,16 @@ export interface UsageQuirks {
   cachedApart?: true;
   /** Members that are passed on although they count no tokens: what the provider charged. */
   extras?: readonly string[];
+  /** Where `usage` says what the call was charged. */
+  charged?: Charged;
+}
+
+export interface Charged {
+  path: readonly string[];
+  /** A tick is 10⁻¹⁰ dollars. */
+  unit: "usd" | "usd_ticks";
+  /** Where the member `when` is true, another provider charges the operator at `path` too. */
+  elsewhere?: { when: string; path: readonly string[] };
 }
 
 export interface ErrorQuirks {

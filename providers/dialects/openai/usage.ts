@@ -1,6 +1,7 @@
 // The usage object of Chat Completions and its many variants, as neutral counts.
 import type { JsonObject, Usage } from "../../../src/chat.ts";
 import { isObject, objectsIn } from "../../../src/json.ts";
+import { chargedNanoUsd } from "./charged.ts";
 import type { UsageQuirks } from "./profile.ts";
 
 /**
@@ -27,6 +28,12 @@ export function usageOf(body: JsonObject, quirks: UsageQuirks): Usage | undefine
     reasoningTokens: atMost(reasoningTokens, outputTokens),
     audioInputTokens: tokens(prompt.audio_tokens),
     audioOutputTokens: tokens(completion.audio_tokens),
+    imageInputTokens: tokens(prompt.image_tokens),
+    imageOutputTokens: tokens(completion.image_tokens),
+    // Perplexity's.
+    citationTokens: tokens(usage.citation_tokens),
+    searches: tokens(usage.num_search_queries),
+    reportedCostNanoUsd: chargedNanoUsd(usage, quirks.charged),
   };
 }
 
