@@ -167,7 +167,12 @@ async function* read(
   close: () => void,
 ): AsyncGenerator<Uint8Array, ProviderError | undefined, undefined> {
   try {
-    for await (const chunk of response.body) yield chunk as Uint8Array;
+    for await (const chunk of response.body) {
+      // Until the next is asked for it is the caller who is slow to read, not the provider who is silent.
+      clock.pause();
+      yield chunk as Uint8Array;
+      clock.resume();
+    }
     return undefined;
   } catch (cause) {
     return clock.failure ?? explain(cause);
@@ -204,6 +209,7 @@ class AttemptClock {
   readonly #totalAt: number;
   #phase: "first_byte" | "idle" = "first_byte";
   #phaseAt: number;
+  #pausedAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Why the attempt was aborted, when it was. */
   failure: ProviderError | undefined;
@@ -230,6 +236,19 @@ class AttemptClock {
     if (this.#timer !== undefined && this.#phaseAt < this.#firesAt) this.#arm();
   }
 
+  /** The phase's clock stands still until `resume`; that of the whole attempt does not. */
+  pause(): void {
+    this.#pausedAt = performance.now();
+  }
+
+  resume(): void {
+    if (this.#pausedAt === undefined) return;
+    this.#phaseAt += performance.now() - this.#pausedAt;
+    this.#pausedAt = undefined;
+    // While it stood still the timer may have been set to the end of the attempt.
+    if (this.#timer !== undefined && this.#phaseAt < this.#firesAt) this.#arm();
+  }
+
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -240,19 +259,23 @@ class AttemptClock {
 
   #arm(): void {
     clearTimeout(this.#timer);
-    this.#firesAt = Math.min(this.#phaseAt, this.#totalAt);
+    this.#firesAt = this.#deadlineAt();
     const waitMs = Math.max(0, this.#firesAt - performance.now());
     this.#timer = setTimeout(this.#check, Math.min(waitMs, 2 ** 31 - 1));
+  }
+
+  #deadlineAt(): number {
+    return this.#pausedAt === undefined ? Math.min(this.#phaseAt, this.#totalAt) : this.#totalAt;
   }
 
   #check = (): void => {
     const now = performance.now();
     // Timers may fire a fraction of a millisecond early.
-    if (now + 1 < Math.min(this.#phaseAt, this.#totalAt)) {
+    if (now + 1 < this.#deadlineAt()) {
       this.#arm();
       return;
     }
-    const isTotal = this.#totalAt <= this.#phaseAt;
+    const isTotal = this.#totalAt <= this.#deadlineAt();
     this.#fail({ kind: "timeout", message: isTotal ? this.#totalText() : this.#phaseText(), code: "timeout" });
   };
 
