@@ -1,5 +1,5 @@
 // A caller on a connection of its own, who reads every byte, and may leave at any of them.
-import { type IncomingMessage, request } from "node:http";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import type { JsonObject } from "../../src/chat.ts";
 
 export interface Received {
@@ -23,6 +23,22 @@ export interface Calling {
 
 /** POSTs to `url`, without a pool: nothing is left when it is over. */
 export function call(url: string, body: JsonObject, headers: Record<string, string> = {}): Calling {
+  const sending = request(url, {
+    method: "POST",
+    agent: false,
+    headers: { "content-type": "application/json", ...headers },
+  });
+  sending.end(JSON.stringify(body));
+  return follow(sending);
+}
+
+export function get(url: string): Calling {
+  const sending = request(url, { agent: false });
+  sending.end();
+  return follow(sending);
+}
+
+function follow(sending: ClientRequest): Calling {
   const received = Promise.withResolvers<Received>();
   const wanted = new Set<{ text: string; resolve(): void }>();
   let response: IncomingMessage | undefined;
@@ -35,13 +51,12 @@ export function call(url: string, body: JsonObject, headers: Record<string, stri
   const wake = () => {
     if (wanted.size === 0) return;
     const text = textSoFar();
-    for (const want of wanted) if (text.includes(want.text)) want.resolve();
+    for (const want of wanted) {
+      if (!text.includes(want.text)) continue;
+      wanted.delete(want);
+      want.resolve();
+    }
   };
-  const sending = request(url, {
-    method: "POST",
-    agent: false,
-    headers: { "content-type": "application/json", ...headers },
-  });
   sending.on("response", (incoming) => {
     response = incoming;
     incoming.on("data", (bytes: Buffer) => {
@@ -54,7 +69,6 @@ export function call(url: string, body: JsonObject, headers: Record<string, stri
   });
   sending.on("error", () => {});
   sending.on("close", end);
-  sending.end(JSON.stringify(body));
   return {
     received: received.promise,
     has: (text) =>

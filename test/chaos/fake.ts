@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { vi } from "vitest";
 import { DIALECTS, type DialectId, WIRES, type Wire } from "./wires.ts";
 
 /** What a call is answered with. */
@@ -170,6 +171,20 @@ async function send(socket: Socket, { bytes, everyMs }: Act, onWritten: () => vo
     onWritten();
     if (everyMs !== undefined) await delay(everyMs);
   }
+}
+
+/** Resolves when all buffers between the fake and a caller who does not read are full. */
+export function standstill({ progress }: SeenCall): Promise<void> {
+  let before = -1;
+  return vi.waitFor(
+    () => {
+      const now = progress();
+      const isStill = now === before;
+      before = now;
+      if (!isStill) throw new Error("bytes still flow");
+    },
+    { interval: 100, timeout: 10_000 },
+  );
 }
 
 const CRLF = "\r\n";

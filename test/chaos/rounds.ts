@@ -3,7 +3,7 @@ import type { JsonObject } from "../../src/chat.ts";
 import { call, type Received } from "./caller.ts";
 import { FAULTS, type Fault, type Owed } from "./faults.ts";
 import { DIALECTS, type DialectId } from "./wires.ts";
-import { modelFor, type Patience, type Seat, SLOTS, seatsFrom, type World } from "./world.ts";
+import { modelFor, type Patience, type Seat, seatsFrom, type World } from "./world.ts";
 
 export interface Scene {
   name: string;
@@ -63,7 +63,7 @@ export function patienceFor({ fault }: Case): Patience {
 /** Runs the cases and tells what came of each; the world is at rest after every wave. */
 export async function runAll(world: World, cases: readonly Case[]): Promise<Map<Case, Result>> {
   const results = new Map<Case, Result>();
-  for (const wave of wavesOf(cases)) {
+  for (const wave of wavesOf(cases, world.slotCount)) {
     const running = wave.map((one, slot) => runOne(world, one, slot));
     const received = await Promise.all(running);
     await world.atRest();
@@ -81,7 +81,7 @@ const RETRIES_PER_WAVE = 55;
 const HEAVY_PER_WAVE = 3;
 
 /** Cases of a like pace together, so that none waits for a slow one, and no more retries than the process may make. */
-function* wavesOf(cases: readonly Case[]): Generator<Case[]> {
+function* wavesOf(cases: readonly Case[], slotCount: number): Generator<Case[]> {
   const groups = Object.groupBy(cases, ({ fault, scene }) =>
     fault.pace === "bulk" || fault.pace === "flood" ? fault.name : `${fault.pace} ${scene.faulty === scene.candidates}`,
   );
@@ -90,7 +90,8 @@ function* wavesOf(cases: readonly Case[]): Generator<Case[]> {
     let retries = 0;
     for (const one of group ?? []) {
       const needs = one.scene.candidates + 1;
-      const isFull = wave.length === (one.fault.pace === "bulk" || one.fault.pace === "flood" ? HEAVY_PER_WAVE : SLOTS);
+      const isFull =
+        wave.length === (one.fault.pace === "bulk" || one.fault.pace === "flood" ? HEAVY_PER_WAVE : slotCount);
       if (isFull || retries + needs > RETRIES_PER_WAVE * 2) {
         yield wave;
         wave = [];

@@ -9,16 +9,17 @@ import { join } from "node:path";
 import { vi } from "vitest";
 import { type Router, startRouter } from "../../src/main.ts";
 import { type LedgerRows, readLedger, temporaryFolder } from "../support/router.ts";
+import { get } from "./caller.ts";
 import { type Fake, startFake } from "./fake.ts";
 import { DIALECTS, type DialectId } from "./wires.ts";
 
-export const SLOTS = 48;
-
 /** How long a stream may stay silent. `patient` waits where no clock is to decide, however busy the machine is. */
-const SILENCE_MS = { patient: 5_000, impatient: 500 };
+export const SILENCE_MS = { patient: 5_000, impatient: 500 };
 export type Patience = keyof typeof SILENCE_MS;
 
 export interface World {
+  /** So many cases at once. */
+  slotCount: number;
   /** Where callers post to. */
   url: string;
   fake: Fake;
@@ -68,13 +69,14 @@ export function seatsFrom(dialect: DialectId, count: number, gone: number): Seat
 
 const PAGE_MS = 120_000;
 
-export async function startWorld(patience: Patience): Promise<World> {
+export async function startWorld(patience: Patience, slotCount: number): Promise<World> {
   const dir = temporaryFolder();
   const fake = await startFake();
-  writeFileSync(join(dir, "signalbox.yaml"), configOf(fake.port, await unusedPort()));
+  writeFileSync(join(dir, "signalbox.yaml"), configOf(slotCount, fake.port, await unusedPort()));
   const rules = join(dir, "rules");
   mkdirSync(rules);
-  for (const slot of slots()) writeFileSync(join(rules, `slot-${slot}.yaml`), rulesOf(slot, SILENCE_MS[patience]));
+  for (const slot of Array(slotCount).keys())
+    writeFileSync(join(rules, `slot-${slot}.yaml`), rulesOf(slot, SILENCE_MS[patience]));
   const logs: string[] = [];
   let aheadMs = 0;
   const data = join(dir, "data");
@@ -84,8 +86,9 @@ export async function startWorld(patience: Patience): Promise<World> {
   Date.now = () => realNow() + aheadMs;
   const router = await startRouter({ flags, env: {}, log: (message) => logs.push(message) });
   Date.now = realNow;
-  const health = async () => (await (await fetch(`${router.url}/health`)).json()) as Health;
+  const health = async () => JSON.parse((await get(`${router.url}/health`).received).text) as Health;
   return {
+    slotCount,
     url: `${router.url}/v1/chat/completions`,
     fake,
     router,
@@ -115,8 +118,8 @@ function rest({ limits, ledger }: Health, fake: Fake): void {
 
 const MODELS = "models: [{ id: m, context: 128k, price: { input: $1, output: $5 } }]";
 
-function configOf(port: number, gonePort: number): string {
-  const lines = slots().flatMap((slot) =>
+function configOf(slotCount: number, port: number, gonePort: number): string {
+  const lines = [...Array(slotCount).keys()].flatMap((slot) =>
     DIALECTS.flatMap((dialect) => [
       `  s${slot}-${dialect}: { ${MODELS}, dialect: ${dialect}, base_url: "http://127.0.0.1:${port}/${slot}/${dialect}" }`,
       `  s${slot}-${dialect}-gone: { ${MODELS}, dialect: ${dialect}, base_url: "http://127.0.0.1:${gonePort}" }`,
@@ -143,10 +146,6 @@ function rulesOf(slot: number, silenceMs: number): string {
     ].join("\n");
   });
   return `version: 1\nrules:\n${rules.join("\n")}\n`;
-}
-
-function slots(): number[] {
-  return Array.from({ length: SLOTS }, (_, slot) => slot);
 }
 
 async function unusedPort(): Promise<number> {
