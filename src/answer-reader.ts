@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import type { ChatEvent, ProviderError } from "./chat.ts";
 import type { Decoder, Outbound } from "./dialect.ts";
 import { EventStreamParser } from "./event-stream.ts";
+import { parseJson } from "./json.ts";
 import { type RawFrame, SseParser } from "./sse.ts";
 import type { Opened } from "./upstream.ts";
 
@@ -113,7 +114,18 @@ export class AnswerReader {
   }
 
   #decode(chunk: Uint8Array): Piece[] {
-    return this.#parser.push(chunk).map((frame) => ({ events: this.#decoder.push(frame), frame }));
+    return this.#piecesOf(this.#parser.push(chunk));
+  }
+
+  /** What comes after the terminal event is no part of the answer: a relay must not pass it on. */
+  #piecesOf(frames: readonly RawFrame[]): Piece[] {
+    const pieces: Piece[] = [];
+    for (const frame of frames) {
+      const events = this.#decoder.push(frame);
+      pieces.push({ events, frame });
+      if (events.some(isTerminal)) break;
+    }
+    return pieces;
   }
 
   #finish(error: ProviderError | undefined): Piece[] {
@@ -123,7 +135,7 @@ export class AnswerReader {
       const message = "The upstream stream ended inside an event.";
       return failure({ kind: "truncated", message, code: "upstream_stream_truncated" });
     }
-    const last = frames.map((frame): Piece => ({ events: this.#decoder.push(frame), frame }));
+    const last = this.#piecesOf(frames.filter(isWhole));
     // The decoder knows best whether the answer was whole, and may find the provider's own reason in the rest; an answer
     // that merely stops is `truncated`, whether the connection was closed or broke.
     return [...last, { events: this.#decoder.end(rest), frame: undefined }];
@@ -134,6 +146,11 @@ export class AnswerReader {
     if (this.#isOver) this.#opened.drain();
     else this.#opened.close();
   }
+}
+
+/** An event without its blank line may be all there or cut anywhere; one that is cut says nothing. */
+function isWhole({ data }: RawFrame): boolean {
+  return data.trim() === "[DONE]" || parseJson(data) !== undefined;
 }
 
 function failure(error: ProviderError): Piece[] {

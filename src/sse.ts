@@ -17,6 +17,11 @@ const EMPTY = Buffer.alloc(0);
  */
 export class SseParser {
   #pending: Buffer = EMPTY;
+  /** What `#pending` is the end of, with room behind it: of a large event each byte is copied once or twice, not with every
+   *  chunk. Bytes once written are not written again, since frames point at them. */
+  #room: Buffer = EMPTY;
+  /** Of `#pending`, or of what was before it. */
+  #hasCr = false;
   /** Text of blocks that are neither fields nor comments: some providers end a stream with a bare JSON error. */
   #stray = "";
   /** Bytes of `#pending` already searched for the end of an event. */
@@ -29,13 +34,13 @@ export class SseParser {
 
   push(chunk: Uint8Array): RawFrame[] {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
+    // Nearly every stream ends its lines with a bare LF, which the native search finds much faster.
+    this.#hasCr = (this.#hasCr && this.#pending.length > 0) || bytes.includes(CR);
+    this.#pending = this.#pending.length === 0 ? bytes : this.#append(bytes);
     const frames: RawFrame[] = [];
     let start = 0;
-    // Nearly every stream ends its lines with a bare LF, which the native search finds much faster.
-    const hasCr = this.#pending.includes(CR);
     for (;;) {
-      const end = endOfEvent(this.#pending, Math.max(start, this.#scanned), hasCr);
+      const end = endOfEvent(this.#pending, Math.max(start, this.#scanned), this.#hasCr);
       if (end === -1) break;
       frames.push(this.#frame(this.#pending.subarray(start, end)));
       start = end;
@@ -48,10 +53,26 @@ export class SseParser {
     return frames;
   }
 
+  #append(bytes: Buffer): Buffer {
+    const length = this.#pending.length + bytes.length;
+    const isInRoom = this.#pending.buffer === this.#room.buffer;
+    const start = isInRoom ? this.#pending.byteOffset - this.#room.byteOffset : 0;
+    if (isInRoom && start + length <= this.#room.length) {
+      bytes.copy(this.#room, start + this.#pending.length);
+      return this.#room.subarray(start, start + length);
+    }
+    if (length < ROOMY_BYTES) return Buffer.concat([this.#pending, bytes]);
+    this.#room = Buffer.allocUnsafeSlow(2 * length);
+    this.#pending.copy(this.#room);
+    bytes.copy(this.#room, this.#pending.length);
+    return this.#room.subarray(0, length);
+  }
+
   /** What is left at the end of the bytes: a last event without its blank line, and the text of what was no event. */
   end(): { frames: RawFrame[]; rest: string } {
     const left = this.#pending;
     this.#pending = EMPTY;
+    this.#room = EMPTY;
     this.#scanned = 0;
     const frame = left.length === 0 ? undefined : this.#frame(left);
     const rest = this.#stray;
@@ -71,6 +92,9 @@ export class SseParser {
     if (!isComment && this.#stray.length + text.length <= STRAY_CHARS_MAX) this.#stray += text;
   }
 }
+
+/** From this size on what is unfinished gets room to grow. */
+const ROOMY_BYTES = 131_072;
 
 const FIELD_OR_COMMENT = /^(:|(data|event|id|retry)(:|$))/;
 const STRAY_CHARS_MAX = 65_536;

@@ -71,3 +71,15 @@ test("a bare JSON error between or after events comes back as rest, also when a 
     expect(JSON.parse(parser.end().rest)).toEqual({ error: { code: 503 } });
   }
 });
+
+test("events of many megabytes arrive whole, whatever came before and comes after them in the same chunks", () => {
+  const parser = new SseParser(32 * 1024 ** 2);
+  const texts = ["first", "ä".repeat(700_000), "🚦".repeat(900_000), "last"];
+  const bytes = Buffer.from(texts.map((text) => `data: ${text}\n\n`).join(""));
+  const frames = [];
+  for (let at = 0; at < bytes.length; at += 10_007)
+    frames.push(...parser.push(Buffer.from(bytes.subarray(at, at + 10_007))));
+  // Looked at after all has come: what is handed out is not written over.
+  expect(frames.map(({ data }) => data === texts.shift())).toEqual([true, true, true, true]);
+  expect(Buffer.concat(frames.map(({ raw }) => raw)).equals(bytes)).toBe(true);
+});

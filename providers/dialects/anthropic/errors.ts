@@ -128,6 +128,8 @@ function verdictOf({ status, type, errorCode, message }: Said): Verdict {
     case 500:
       return { kind: "server" };
     default:
+      // Redirects are not followed: the address in the configuration is not Anthropic's.
+      if (status < 400) return { kind: "malformed", code: "upstream_malformed" };
       return status > 500
         ? { kind: "server", code: "upstream_unavailable" }
         : refusedRequest(status, errorCode, message);
