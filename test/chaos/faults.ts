@@ -22,6 +22,8 @@ export interface Fault {
   pace: "fast" | "bulk" | "slow" | "flood";
   /** It ends well, or nothing of the fallback depends on where exactly the answer was cut: two scenes tell enough. */
   isPlain: boolean;
+  /** Nothing but the end of the connection tells it from another fault: one scene tells enough. */
+  isVariant?: boolean;
 }
 
 const answer: Owed = { what: "answer" };
@@ -151,6 +153,7 @@ const CUT_STREAMS: Fault[] = DIALECTS.flatMap((dialect) =>
           modes: { stream: owed },
           act: cutAt(() => count, half, last),
           isPlain: true,
+          isVariant: last !== "end",
         };
       }),
     ),
