@@ -24,6 +24,8 @@ export interface Fault {
   isPlain: boolean;
   /** Nothing but the end of the connection tells it from another fault: one scene tells enough. */
   isVariant?: boolean;
+  /** The answer is its first piece again and again. */
+  isEndless?: true;
 }
 
 const answer: Owed = { what: "answer" };
@@ -311,6 +313,7 @@ const ENDLESS: Fault[] = [
   {
     ...SLOW,
     name: "never comes to the end",
+    isEndless: true,
     isPlain: true,
     modes: { stream: breaks("timeout") },
     act: ({ wire }) => ({
