@@ -22,7 +22,7 @@ describe("a caller has the whole answer or one typed error when", () => {
   const logs: string[] = [];
   beforeAll(async () => {
     // One after the other: each takes the clock it finds.
-    const worlds = [await startWorld("patient", 48), await startWorld("impatient", 48)];
+    const worlds = [await startWorld("patient", 36), await startWorld("impatient", 36)];
     await Promise.all(
       PATIENCES.map(async (patience, at) => {
         const world = worlds[at] as World;
@@ -100,7 +100,7 @@ describe("nothing is left behind", () => {
     `after ${round.length} failures and more, neither sockets, timers nor memory; after the end, nothing at all`,
     async () => {
       const before = handles();
-      const world = await startWorld("patient", 36);
+      const world = await startWorld("patient", STAGES.length * 3);
       const atStart = handles();
       const heapBytes: number[] = [];
       for (let count = 0; count < 4; count += 1) {

@@ -22,6 +22,10 @@ export interface Fault {
   pace: "fast" | "bulk" | "slow" | "flood";
   /** It ends well, or nothing of the fallback depends on where exactly the answer was cut: two scenes tell enough. */
   isPlain: boolean;
+  /** Nothing but the end of the connection tells it from another fault: one scene tells enough. */
+  isVariant?: boolean;
+  /** The answer is its first piece again and again. */
+  isEndless?: true;
 }
 
 const answer: Owed = { what: "answer" };
@@ -151,6 +155,7 @@ const CUT_STREAMS: Fault[] = DIALECTS.flatMap((dialect) =>
           modes: { stream: owed },
           act: cutAt(() => count, half, last),
           isPlain: true,
+          isVariant: last !== "end",
         };
       }),
     ),
@@ -308,6 +313,7 @@ const ENDLESS: Fault[] = [
   {
     ...SLOW,
     name: "never comes to the end",
+    isEndless: true,
     isPlain: true,
     modes: { stream: breaks("timeout") },
     act: ({ wire }) => ({

@@ -44,7 +44,8 @@ export const CASES: readonly Case[] = FAULTS.flatMap((fault) =>
 );
 
 /** Where nothing follows a fault, more candidates tell no more; faults for one protocol only cannot meet the others. */
-function isTold({ isPlain, dialects }: Fault, { candidates, faulty }: Scene): boolean {
+function isTold({ isPlain, isVariant, dialects }: Fault, { candidates, faulty }: Scene): boolean {
+  if (isVariant) return candidates === 1;
   return isPlain || dialects !== undefined ? faulty === 1 && candidates <= 2 : true;
 }
 
