@@ -93,7 +93,7 @@ function* wavesOf(cases: readonly Case[], slotCount: number): Generator<Case[]> 
       const needs = one.scene.candidates + 1;
       const isFull =
         wave.length === (one.fault.pace === "bulk" || one.fault.pace === "flood" ? HEAVY_PER_WAVE : slotCount);
-      if (isFull || retries + needs > RETRIES_PER_WAVE * 2) {
+      if (isFull || retries + needs > RETRIES_PER_WAVE) {
         yield wave;
         wave = [];
         retries = 0;
