@@ -20,7 +20,7 @@ import type { Clocks, Opened, Upstream } from "./upstream.ts";
 
 export interface AttemptDeps {
   upstream: Upstream;
-  ledger: Ledger;
+  ledger: Pick<Ledger, "openAttempt" | "settleAttempt" | "finishRequest">;
   nowMs(): number;
   newId(prefix: string): string;
   /** What answers asked to be remembered for later requests, per caller. */
@@ -39,6 +39,9 @@ export interface Settled {
   firstByteMs: number | undefined;
   totalMs: number;
   error: ProviderError | undefined;
+  /** `undefined`: not known. */
+  costNanoUsd: number | undefined;
+  priceStatus: AttemptSettled["priceStatus"];
 }
 
 export interface AttemptInput {
@@ -344,19 +347,22 @@ class AttemptRow {
     const { requestId, number: attempt } = this.#input;
     const endedAtMs = this.#deps.nowMs();
     this.#input.lease.end({ usage: this.#usage, error, wasDone: !this.#wasFree() });
+    const price = this.#price();
     this.#deps.observe({
       input: this.#input,
       usage: this.#usage,
       firstByteMs: this.#input.request.stream ? this.#firstByteMs : undefined,
       totalMs: endedAtMs - this.#openedAtMs,
       error,
+      costNanoUsd: price.costNanoUsd,
+      priceStatus: price.priceStatus,
     });
     this.#deps.ledger.settleAttempt({
       requestId,
       attempt,
       endedAtMs,
       firstByteMs: this.#firstByteMs,
-      ...this.#price(),
+      ...price,
       httpStatus: this.httpStatus,
       errorKind: error?.kind,
       endReason,

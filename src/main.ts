@@ -5,6 +5,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { openaiChatInbound } from "../providers/dialects/openai/inbound.ts";
 import { SIMULATOR_URL } from "../providers/simulated.ts";
+import { createDeliverer } from "./alerts/deliver.ts";
+import { type Alerts, createAlerts, outcomeOf } from "./alerts.ts";
+import type { Settled } from "./attempt.ts";
 import { type Refresher, startRefresh } from "./catalog-refresh.ts";
 import type { Config } from "./config.ts";
 import { createDownloader } from "./download.ts";
@@ -69,7 +72,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const ids = new IdSource();
   const state = { isDraining: false };
   const traffic = startTraffic(config, ledger, options.log);
-  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic });
+  const watch = startAlerts(config, ledger, options.log);
+  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic, alerts: watch.alerts });
   const app = createApp({
     gateway,
     inbound: openaiChatInbound,
@@ -78,7 +82,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     maxBodyBytes: config.maxBodyBytes,
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic }),
+    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic, alerts: watch.alerts }),
     log: options.log,
   });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
@@ -104,6 +108,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     clearInterval(saving);
     learning.saveAll();
     traffic.save();
+    await watch.close();
     await upstream.close();
     await ledger.close();
     await simulator?.close();
@@ -115,10 +120,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
       return rules.current();
     },
     rules,
-    forgetOutages: () => {
-      traffic.limits.reset();
-      traffic.health.reset();
-    },
+    forgetOutages: () => traffic.forgetOutages(),
     refreshCatalog: async () => refresher?.refresh() ?? "off",
     close,
   };
@@ -131,12 +133,21 @@ interface Parts {
   learning: Learning;
   ids: IdSource;
   traffic: Traffic;
+  alerts: Alerts;
 }
 
-function startGateway({ upstream, ledger, rules, learning, ids, traffic }: Parts): Gateway {
+function startGateway({ upstream, ledger, rules, learning, ids, traffic, alerts }: Parts): Gateway {
   return createGateway({
     upstream,
-    ledger,
+    ledger: {
+      openAttempt: (row) => ledger.openAttempt(row),
+      settleAttempt: (row) => ledger.settleAttempt(row),
+      finishRequest: (row) => {
+        ledger.finishRequest(row);
+        const ok = outcomeOf(row);
+        if (ok !== undefined) alerts.onRequest({ ok, atMs: row.endedAtMs });
+      },
+    },
     snapshot: () => rules.current(),
     nowMs: Date.now,
     newId: (prefix) => ids.randomId(prefix),
@@ -146,7 +157,10 @@ function startGateway({ upstream, ledger, rules, learning, ids, traffic }: Parts
     health: traffic.health,
     retryBudget: createRetryBudget({ nowMs: Date.now }),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
-    observe: (settled) => learning.observe(settled),
+    observe: (settled) => {
+      learning.observe(settled);
+      tellAttempt(alerts, settled);
+    },
     download: createDownloader(),
     draw: Math.random,
     sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
@@ -158,15 +172,13 @@ interface Traffic {
   limits: Limits;
   health: TargetHealth;
   save(): void;
+  forgetOutages(): void;
 }
 
 function startTraffic(config: Config, ledger: Ledger, log: (message: string) => void): Traffic {
   const limits = createLimits({
     nowMs: Date.now,
-    schedule: (ms, callback) => {
-      const timer = setTimeout(callback, ms);
-      return () => clearTimeout(timer);
-    },
+    schedule,
     draw: Math.random,
     pools: config.pools.map((pool) => ({ ...pool, matches: globMatcher(pool.targets) })),
   });
@@ -179,7 +191,43 @@ function startTraffic(config: Config, ledger: Ledger, log: (message: string) => 
     ledger.saveStatistics("limits", limits.export());
     ledger.saveStatistics("health", health.export());
   };
-  return { limits, health, save };
+  const forgetOutages = () => {
+    limits.reset();
+    health.reset();
+  };
+  return { limits, health, save, forgetOutages };
+}
+
+/** Calls back after `ms`, unless the function it returns is called before. */
+function schedule(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms);
+  return () => clearTimeout(timer);
+}
+
+/** What tells the operator, and what was told already, which outlives the process. */
+function startAlerts({ alerts: settings }: Config, ledger: Ledger, log: (message: string) => void) {
+  const { deliver, close } = createDeliverer(Date.now);
+  const ids = new IdSource();
+  const newId = (prefix: string) => ids.randomId(prefix);
+  const alerts = createAlerts({ settings, nowMs: Date.now, schedule, deliver, log, draw: Math.random, newId });
+  alerts.restore(ledger.loadStatistics("alerts"));
+  const save = () => ledger.saveStatistics("alerts", alerts.export());
+  const saving = setInterval(save, SAVE_PART_MS).unref();
+  return {
+    alerts,
+    close: async () => {
+      clearInterval(saving);
+      await alerts.close();
+      save();
+      await close();
+    },
+  };
+}
+
+function tellAttempt(alerts: Alerts, { input, usage, error, costNanoUsd, priceStatus }: Settled): void {
+  const { provider, model } = input.target;
+  const ended = { provider: provider.id, model, costNanoUsd, priceStatus, atMs: Date.now() };
+  alerts.onAttempt({ ...ended, hasUsage: usage?.outputTokens !== undefined, errorKind: error?.kind });
 }
 
 /** A part of what was learnt is saved this often; there are four. */
@@ -233,7 +281,7 @@ function refreshCatalog(
 
 function healthOf(
   isDraining: boolean,
-  { rules, ledger, learning, traffic }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic">,
+  { rules, ledger, learning, traffic, alerts }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic" | "alerts">,
 ): Health {
   const status = ledger.status();
   const tokenError = learning.tokenError();
@@ -252,6 +300,7 @@ function healthOf(
       ledger: status,
       limits: traffic.limits.status(),
       breakers: traffic.health.status(),
+      alerts: alerts.status(),
     },
   };
 }

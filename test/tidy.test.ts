@@ -42,7 +42,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // Types of the catalogue only; and its fetcher, which is to the price list what upstream is to providers.
   { name: "catalogue diff", files: /^src\/catalog-diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
-  { name: "config", files: /^src\/(config|pool-settings)\.ts$/, mayImport: ["vocabulary", "pure"] },
+  { name: "config", files: /^src\/(config|environment|(pool|alert)-settings)\.ts$/, mayImport: ["vocabulary", "pure"] },
   { name: "reload", files: /^src\/live-rules\//, mayImport: ["vocabulary", "pure"] },
   {
     name: "live-rules",
@@ -56,6 +56,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "health", files: /^src\/(health(\.ts|\/)|retry-budget\.ts$)/, mayImport: ["vocabulary", "pure"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
   { name: "learning", files: /^src\/learning\.ts$/, mayImport: ["vocabulary", "pure", "fleet", "routing", "loop"] },
+  { name: "alerts", files: /^src\/alerts(\.ts|\/)/, mayImport: ["vocabulary", "pure", "config", "rows"] },
   { name: "memory", files: /^src\/memory\.ts$/, mayImport: ["vocabulary", "pure"] },
   { name: "download", files: /^src\/(download|google-auth)\.ts$/, mayImport: ["vocabulary"] },
   { name: "simulator", files: /^src\/simulator\//, mayImport: ["vocabulary"] },
@@ -115,7 +116,7 @@ describe("imports point down", () => {
 
   const PACKAGES: [name: RegExp, allowedIn: RegExp][] = [
     [/^(hono|@hono)(\/|$)/, /^src\/(http\/|main\.ts)/],
-    [/^undici$/, /^src\/(upstream|download|google-auth|catalog-refresh)\.ts$/],
+    [/^undici$/, /^src\/(upstream|download|google-auth|catalog-refresh|alerts\/deliver)\.ts$/],
     [/^(better-sqlite3|drizzle-orm)(\/|$)/, /^src\/store\//],
     [/^@marcbachmann\/cel-js$/, /^src\/routing\/conditions\.ts$/],
     [/^yaml$/, /^(src\/yaml\.ts|providers\/catalog\/)/],
