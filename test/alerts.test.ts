@@ -318,6 +318,16 @@ describe("spend", () => {
     expect(world.types()).toEqual(["spend_rate"]);
   });
 
+  test("that grows slowly becomes the usual within a week", () => {
+    const world = new World();
+    world.hours(48, 3);
+    world.hours(7 * 24, 8);
+    world.attempt({ costNanoUsd: 24 * USD });
+    expect(world.told()).toEqual([]);
+    world.attempt({ costNanoUsd: 1 });
+    expect(world.told()[0]).toContain("3 times the $8 of a mean hour");
+  });
+
   test("after a week without any is told from two dollars on", () => {
     const world = new World();
     world.hours(30, 100);

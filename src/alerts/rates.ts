@@ -51,6 +51,8 @@ export class SpendHistory {
   /** Hours since 1970; `undefined` before anything was spent. */
   #first: number | undefined;
   #current = 0;
+  /** Of the hours that are over; `undefined` when the hour has changed since it was asked for. */
+  #meanNanoUsd: number | undefined;
 
   add(nanoUsd: number, nowMs: number): void {
     this.#advance(nowMs);
@@ -67,8 +69,8 @@ export class SpendHistory {
     const hourNanoUsd = this.#hours[this.#current % this.#hours.length] ?? 0;
     if (hourNanoUsd < HOUR_NANO_USD_MIN || this.#current - (this.#first ?? this.#current) < HISTORY_HOURS_MIN)
       return undefined;
-    const past = this.#hours.filter((nanoUsd, at) => nanoUsd > 0 && at !== this.#current % this.#hours.length);
-    const meanNanoUsd = past.length === 0 ? 0 : Math.round(sum(past) / past.length);
+    this.#meanNanoUsd ??= this.#mean();
+    const meanNanoUsd = this.#meanNanoUsd;
     return hourNanoUsd > factor * meanNanoUsd ? { hourNanoUsd, meanNanoUsd } : undefined;
   }
 
@@ -86,11 +88,18 @@ export class SpendHistory {
     this.#first = first;
     this.#current = current;
     this.#hours.set(hours as number[]);
+    this.#meanNanoUsd = undefined;
+  }
+
+  #mean(): number {
+    const past = this.#hours.filter((nanoUsd, at) => nanoUsd > 0 && at !== this.#current % this.#hours.length);
+    return past.length === 0 ? 0 : Math.round(sum(past) / past.length);
   }
 
   #advance(nowMs: number): void {
     const hour = Math.floor(nowMs / HOUR_MS);
     this.#first ??= hour;
+    if (hour > this.#current) this.#meanNanoUsd = undefined;
     // A clock that was set back books into the newest hour it has seen.
     for (let next = Math.max(this.#current, hour - this.#hours.length) + 1; next <= hour; next += 1)
       this.#hours[next % this.#hours.length] = 0;
