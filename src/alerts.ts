@@ -86,6 +86,8 @@ const KNOWN_MAX = 10_000;
 const SAVED_MAX = 2_000;
 const REQUESTS_MIN = 20;
 const CLOSE_MS = 5_000;
+const HOUR_MS = 3_600_000;
+const UNPRICED_PER_HOUR_MAX = 20;
 
 class Watch implements Alerts {
   readonly #options: AlertsOptions;
@@ -97,6 +99,7 @@ class Watch implements Alerts {
   readonly #budgets = new Lru<{ percent: number }>(KNOWN_MAX);
   readonly #requests = new RequestCounts();
   readonly #spend = new SpendHistory();
+  #unpriced = { hour: 0, count: 0 };
 
   constructor(options: AlertsOptions) {
     this.#options = options;
@@ -131,7 +134,9 @@ class Watch implements Alerts {
     // A call that broke off before its usage was told says nothing about the model.
     if (priceStatus === "unknown" && (hasUsage || errorKind === undefined)) {
       const reason = hasUsage ? "no_price" : "no_usage";
-      this.#sendOnce(`${reason} ${provider}/${model}`, () => unpricedFinding(provider, model, reason));
+      const key = `${reason} ${provider}/${model}`;
+      if (!this.#wasSent(key) && this.#hasRoomForUnpriced())
+        this.#sendOnce(key, () => unpricedFinding(provider, model, reason));
     }
     if (costNanoUsd !== undefined && costNanoUsd > 0) this.#spent(costNanoUsd, ended.atMs);
   }
@@ -179,11 +184,23 @@ class Watch implements Alerts {
       this.#sendOnce("spend_rate", () => spendRateFinding(excess, spendRateFactor));
   }
 
+  /** Callers choose the names of models, and some endpoints take any. */
+  #hasRoomForUnpriced(): boolean {
+    const hour = Math.floor(this.#options.nowMs() / HOUR_MS);
+    if (this.#unpriced.hour !== hour) this.#unpriced = { hour, count: 0 };
+    this.#unpriced.count += 1;
+    return this.#unpriced.count <= UNPRICED_PER_HOUR_MAX;
+  }
+
+  #wasSent(key: string): boolean {
+    const last = this.#sent.peek(key);
+    return last !== undefined && this.#options.nowMs() - last.atMs < this.#options.settings.repeatAfterMs;
+  }
+
   /** `key`: what it is about; the same is not sent again for a while. */
   #sendOnce(key: string, find: () => Finding): void {
+    if (this.#wasSent(key)) return;
     const nowMs = this.#options.nowMs();
-    const last = this.#sent.peek(key);
-    if (last !== undefined && nowMs - last.atMs < this.#options.settings.repeatAfterMs) return;
     this.#sent.touch(key, () => ({ atMs: nowMs })).atMs = nowMs;
     this.#send(find());
   }

@@ -212,6 +212,17 @@ describe("providers and models", () => {
     expect(world.told()[1]).toContain("acme/a-2 are in no sum and no budget: the provider did not tell");
   });
 
+  test("at most twenty models without a price are told in an hour, however many names a caller makes up", () => {
+    const world = new World();
+    const ask = (name: string) => world.attempt({ model: name, priceStatus: "unknown", costNanoUsd: undefined });
+    for (let i = 0; i < 100; i += 1) ask(`made-up-${i}`);
+    expect(world.types()).toHaveLength(20);
+    world.nowMs += HOUR_MS;
+    ask("made-up-0");
+    ask("made-up-99");
+    expect(world.told().slice(20)).toEqual([expect.stringContaining("made-up-99 is used without a known cost")]);
+  });
+
   test("calls that broke off, were refused, or were priced from elsewhere are no sign of a missing price", () => {
     const world = new World();
     world.attempt({ priceStatus: "unknown", costNanoUsd: undefined, hasUsage: false, errorKind: "truncated" });
@@ -391,7 +402,7 @@ describe("a restart", () => {
     const world = new World({ destinations: [] });
     for (let i = 0; i < 12_000; i += 1) {
       world.budget(4, { name: `user-${i}` });
-      world.attempt({ model: `m-${i}`, priceStatus: "unknown", costNanoUsd: undefined });
+      world.attempt({ provider: `p-${i}`, errorKind: "quota" });
     }
     expect(JSON.stringify(world.alerts.export()).length).toBeLessThan(500_000);
   });

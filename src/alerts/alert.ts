@@ -149,7 +149,10 @@ export function alertOf(finding: Finding, id: string, atMs: number): Alert {
 
 /** Callers choose the names of models and of tags: one line, and not long. */
 function word(name: string): string {
-  return name.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ").slice(0, 200);
+  return name
+    .replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ")
+    .slice(0, 200)
+    .toWellFormed();
 }
 
 const NANO_PER_CENT = 10_000_000;
