@@ -33,7 +33,7 @@ import type { Clocks, Opened, Upstream } from "./upstream.ts";
 
 export interface AttemptDeps {
   upstream: Upstream;
-  ledger: Ledger;
+  ledger: Pick<Ledger, "openAttempt" | "settleAttempt" | "finishRequest" | "keepRates">;
   nowMs(): number;
   newId(prefix: string): string;
   /** What answers asked to be remembered for later requests, per caller. */
@@ -53,6 +53,7 @@ export interface Settled {
   firstByteMs: number | undefined;
   totalMs: number;
   error: ProviderError | undefined;
+  /** `undefined`: not known. */
   costNanoUsd: number | undefined;
   priceStatus: AttemptSettled["priceStatus"];
 }
@@ -392,11 +393,11 @@ class AttemptRow {
     this.#deps.observe({
       input: this.#input,
       usage: this.#usage,
-      costNanoUsd: price.costNanoUsd,
-      priceStatus: price.priceStatus,
       firstByteMs: this.#input.request.stream ? this.#firstByteMs : undefined,
       totalMs: endedAtMs - this.#openedAtMs,
       error,
+      costNanoUsd: price.costNanoUsd,
+      priceStatus: price.priceStatus,
     });
     this.#deps.ledger.settleAttempt({
       requestId,

@@ -1,4 +1,5 @@
-// The command line: `signalbox serve | simulate | usage | models | limits | catalog | rules | explain`.
+// The command line: `signalbox serve | simulate | usage | models | limits | catalog | rules | explain | alerts`.
+import { alerts } from "./cli/alerts.ts";
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
 import { limits } from "./cli/limits.ts";
@@ -22,6 +23,7 @@ Commands:
   catalog    What another price list would change.
   rules      Check routing rules, and show what an edit of them changes.
   explain    Where a request would go and why; nothing is sent.
+  alerts     Send a test alert to every destination.
 
 Options:
   -h, --help      This text, or the help of a command: signalbox serve --help
@@ -59,7 +61,7 @@ const SETTINGS = {
 } as const;
 
 /** Each answers with the text to print; `serve` and `simulate` go on running after it. */
-const COMMANDS: Record<string, (args: string[]) => Promise<string> | string | Printed> = {
+const COMMANDS: Record<string, (args: string[]) => Promise<string | Printed> | string | Printed> = {
   serve,
   simulate,
   usage: (args) => usage(args, process.env, Date.now()),
@@ -68,6 +70,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string> | string | Pr
   catalog,
   rules: (args) => rules(args, process.env, Date.now()),
   explain: (args) => explain(args, process.env, Date.now()),
+  alerts: (args) => alerts(args, process.env, Date.now),
 };
 
 async function run(args: string[]): Promise<string | Printed> {

@@ -1,16 +1,18 @@
 // Everything an operator can set: signalbox.yaml, the environment and the command line, checked and merged.
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { z } from "zod";
+import { ALERTS, type AlertSettings, alertsOf } from "./alert-settings.ts";
 import { BUDGETS, budgetsOf } from "./budget-settings.ts";
 import type { BudgetSettings } from "./budgets.ts";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
+import { type Environment, interpolate, isLoopback } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
 import { PRICE_SETTINGS, withOwnModels } from "./price-settings.ts";
 import { durationMs, sizeBytes } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 
-export type Environment = Record<string, string | undefined>;
+export type { Environment };
 
 /** The command line, already parsed; each wins over its `SIGNALBOX_…` variable, which wins over the file. */
 export interface Flags {
@@ -33,6 +35,7 @@ export interface Config {
   /** Limits of accounts, as far as the operator said so; the first whose patterns match a target is its. */
   pools: PoolSettings[];
   budgets: BudgetSettings[];
+  alerts: AlertSettings;
   /** Protects the API when set. */
   apiKey: Secret | undefined;
   providers: Map<string, EnabledProvider>;
@@ -83,6 +86,7 @@ const FILE = z.strictObject({
   providers: z.record(z.string(), PROVIDER).prefault({}),
   pools: POOLS,
   budgets: BUDGETS,
+  alerts: ALERTS,
 });
 
 /** Target names are split at the first slash, and the id travels in response headers. */
@@ -126,6 +130,7 @@ export function buildConfig(
     },
     pools: poolsOf(read, [...knownIds(inputs), ...Object.keys(settings.providers)], errors),
     budgets: budgetsOf(settings.budgets),
+    alerts: alertsOf(read, env, errors),
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
     ...providers,
   };
@@ -158,10 +163,6 @@ function outsideOfFile(from: string, message: string): FileError {
 function parsePort(text: string): number {
   const port = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   return port <= 65_535 ? port : Number.NaN;
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 type FileSettings = z.output<typeof FILE>;
@@ -297,21 +298,6 @@ function enable(
     ...(settings?.regions === undefined ? {} : { regions: settings.regions }),
     ...(settings?.data_policy === undefined ? {} : { dataPolicy: settings.data_policy }),
   };
-}
-
-/** `${NAME}` and `${NAME:-default}` filled from the environment. */
-function interpolate(text: string | undefined, env: Environment): { value: string } | { missing: string } | undefined {
-  if (text === undefined) return undefined;
-  let missing: string | undefined;
-  const value = text.replaceAll(
-    /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
-    (_, name: string, fallback?: string) => {
-      const filled = env[name] || fallback;
-      if (filled === undefined) missing = name;
-      return filled ?? "";
-    },
-  );
-  return missing === undefined ? { value } : { missing };
 }
 
 function firstSet(env: Environment, names: string[]): string | undefined {

@@ -5,6 +5,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { openaiChatInbound } from "../providers/dialects/openai/inbound.ts";
 import { SIMULATOR_URL } from "../providers/simulated.ts";
+import { createDeliverer } from "./alerts/deliver.ts";
+import { type Alerts, createAlerts, outcomeOf } from "./alerts.ts";
+import type { Settled } from "./attempt.ts";
 import { type Budgets, createBudgets, windowStarts } from "./budgets.ts";
 import { type Refresher, startRefresh } from "./catalog-refresh.ts";
 import type { Config } from "./config.ts";
@@ -71,8 +74,9 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const ids = new IdSource();
   const state = { isDraining: false };
   const traffic = startTraffic(config, ledger, options.log);
-  const budgets = startBudgets(config, ledger, options.log);
-  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets });
+  const watch = startAlerts(config, ledger, options.log);
+  const budgets = startBudgets(config, ledger, watch.alerts, options.log);
+  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets, alerts: watch.alerts });
   const app = createApp({
     gateway,
     inbound: openaiChatInbound,
@@ -81,7 +85,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     maxBodyBytes: config.maxBodyBytes,
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic, budgets }),
+    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic, budgets, alerts: watch.alerts }),
     log: options.log,
   });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
@@ -107,6 +111,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     clearInterval(saving);
     learning.saveAll();
     traffic.save();
+    await watch.close();
     await upstream.close();
     await ledger.close();
     await simulator?.close();
@@ -118,10 +123,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
       return rules.current();
     },
     rules,
-    forgetOutages: () => {
-      traffic.limits.reset();
-      traffic.health.reset();
-    },
+    forgetOutages: () => traffic.forgetOutages(),
     refreshCatalog: async () => refresher?.refresh() ?? "off",
     close,
   };
@@ -135,12 +137,22 @@ interface Parts {
   ids: IdSource;
   traffic: Traffic;
   budgets: Budgets;
+  alerts: Alerts;
 }
 
-function startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets }: Parts): Gateway {
+function startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets, alerts }: Parts): Gateway {
   return createGateway({
     upstream,
-    ledger,
+    ledger: {
+      openAttempt: (row) => ledger.openAttempt(row),
+      settleAttempt: (row) => ledger.settleAttempt(row),
+      keepRates: (key, json) => ledger.keepRates(key, json),
+      finishRequest: (row) => {
+        ledger.finishRequest(row);
+        const ok = outcomeOf(row);
+        if (ok !== undefined) alerts.onRequest({ ok, atMs: row.endedAtMs });
+      },
+    },
     snapshot: () => rules.current(),
     nowMs: Date.now,
     newId: (prefix) => ids.randomId(prefix),
@@ -153,16 +165,25 @@ function startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets
     rateKey: rateKeys(),
     inputMargin: () => learning.inputMargin(),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
-    observe: (settled) => learning.observe(settled),
+    observe: (settled) => {
+      learning.observe(settled);
+      tellAttempt(alerts, settled);
+    },
     download: createDownloader(),
     draw: Math.random,
     sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
   });
 }
 
-function startBudgets(config: Config, ledger: Ledger, log: (message: string) => void): Budgets {
-  const balances = ledger.balances(windowStarts(Date.now()));
-  return createBudgets({ nowMs: Date.now, settings: config.budgets, balances, log });
+function startBudgets(config: Config, ledger: Ledger, alerts: Alerts, log: (message: string) => void): Budgets {
+  return createBudgets({
+    nowMs: Date.now,
+    settings: config.budgets,
+    balances: ledger.balances(windowStarts(Date.now())),
+    onSpent: ({ spec, ...event }) =>
+      alerts.onBudget({ ...event, window: spec.window, limitNanoUsd: spec.limitNanoUsd }),
+    log,
+  });
 }
 
 /** What keeps calls away from limits and outages, and what of it outlives the process. */
@@ -170,15 +191,13 @@ interface Traffic {
   limits: Limits;
   health: TargetHealth;
   save(): void;
+  forgetOutages(): void;
 }
 
 function startTraffic(config: Config, ledger: Ledger, log: (message: string) => void): Traffic {
   const limits = createLimits({
     nowMs: Date.now,
-    schedule: (ms, callback) => {
-      const timer = setTimeout(callback, ms);
-      return () => clearTimeout(timer);
-    },
+    schedule,
     draw: Math.random,
     pools: config.pools.map((pool) => ({ ...pool, matches: globMatcher(pool.targets) })),
   });
@@ -191,7 +210,46 @@ function startTraffic(config: Config, ledger: Ledger, log: (message: string) => 
     ledger.saveStatistics("limits", limits.export());
     ledger.saveStatistics("health", health.export());
   };
-  return { limits, health, save };
+  const forgetOutages = () => {
+    limits.reset();
+    health.reset();
+  };
+  return { limits, health, save, forgetOutages };
+}
+
+/** Calls back after `ms`, unless the function it returns is called before. */
+function schedule(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms);
+  return () => clearTimeout(timer);
+}
+
+/** What tells the operator, and what was told already, which outlives the process. */
+function startAlerts({ alerts: settings }: Config, ledger: Ledger, log: (message: string) => void) {
+  const { deliver, close } = createDeliverer(Date.now);
+  const ids = new IdSource();
+  const newId = (prefix: string) => ids.randomId(prefix);
+  const alerts = createAlerts({ settings, nowMs: Date.now, schedule, deliver, log, draw: Math.random, newId });
+  alerts.restore(ledger.loadStatistics("alerts"));
+  const save = () => ledger.saveStatistics("alerts", alerts.export());
+  const saving = setInterval(save, SAVE_PART_MS).unref();
+  return {
+    alerts,
+    close: async () => {
+      clearInterval(saving);
+      await alerts.close();
+      save();
+      await close();
+    },
+  };
+}
+
+function tellAttempt(alerts: Alerts, { input, usage, error, costNanoUsd, priceStatus }: Settled): void {
+  const { provider, model } = input.target;
+  const ended = { provider: provider.id, model, costNanoUsd, priceStatus, atMs: Date.now() };
+  // A tier without an allowance, and an aggregator that asks to come back, are not out of money.
+  const isPassing = error?.subkind === "no_allowance" || error?.subkind === "transient";
+  const errorKind = isPassing ? undefined : error?.kind;
+  alerts.onAttempt({ ...ended, hasUsage: usage?.outputTokens !== undefined, errorKind });
 }
 
 /** A part of what was learnt is saved this often; there are four. */
@@ -245,7 +303,7 @@ function refreshCatalog(
 
 function healthOf(
   isDraining: boolean,
-  { rules, ledger, learning, traffic, budgets }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic" | "budgets">,
+  { rules, ledger, learning, traffic, budgets, alerts }: Omit<Parts, "upstream" | "ids">,
 ): Health {
   const status = ledger.status();
   const tokenError = learning.tokenError();
@@ -265,6 +323,7 @@ function healthOf(
       limits: traffic.limits.status(),
       breakers: traffic.health.status(),
       budgets: budgets.status(),
+      alerts: alerts.status(),
     },
   };
 }

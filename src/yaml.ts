@@ -109,15 +109,33 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, document: Document
       return position(keyOffset(document, issue.path, key), message);
     });
   }
-  const found = foundText(document.getIn(issue.path), issue.path.at(-1));
+  const closest = issue.code === "invalid_union" ? issue.errors.find(isAboutThePart) : undefined;
+  if (closest !== undefined) {
+    const inner = closest.map((part) => ({ ...part, path: [...issue.path, ...part.path] }));
+    return inner.flatMap((part) => describe(part, schema, document, position));
+  }
+  const found = foundText(document.getIn(issue.path), issue.path);
   return [position(offsetOf(document, issue.path), `${where}${plain(issue)}; found ${found}.`)];
 }
 
-/** A key that was written in the wrong place or type must not end up in a log. */
-function foundText(value: unknown, key: PropertyKey | undefined): string {
+/** Of the forms a value may have, the one it was meant to have: its complaints are not about the form itself. */
+function isAboutThePart(issues: z.core.$ZodIssue[]): boolean {
+  return issues.every(({ path, code }) => path.length > 0 || code === "unrecognized_keys" || code === "custom");
+}
+
+/** The name of a place that holds secrets. */
+const SECRET_NAME = /key|secret|token|password|webhook|slack/i;
+
+/** A key that was written in the wrong place or type must not end up in a log, nor an address that is as good as one. */
+function foundText(value: unknown, path: PropertyKey[]): string {
   if (value === undefined) return "nothing";
-  const json = value instanceof Alias ? `*${value.source}` : restore(JSON.stringify(value));
-  return /key|secret|token|password/i.test(String(key)) && value !== null ? `a ${typeof value}` : json.slice(0, 80);
+  const isSecret = path.some((name) => SECRET_NAME.test(String(name)));
+  if (isSecret && value !== null) return `a ${typeof value}`;
+  if (value instanceof Alias) return `*${value.source}`.slice(0, 80);
+  const json = JSON.stringify(value, (name, part) => (SECRET_NAME.test(name) ? "…" : part));
+  return restore(json)
+    .replaceAll(/(https?:\/\/[^/\s"]*)[^\s"]*/g, "$1/…")
+    .slice(0, 80);
 }
 
 function plain(issue: z.core.$ZodIssue): string {

@@ -8,8 +8,9 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { anthropicMessages } from "../providers/dialects/anthropic-messages.ts";
 import { openaiChat } from "../providers/dialects/openai-chat.ts";
 import { providers as known } from "../providers/index.ts";
-import { buildConfig, type Config, type ConfigInputs, isLoopback, loadConfig } from "../src/config.ts";
-import type { ModelEntry } from "../src/dialect.ts";
+import { buildConfig, type Config, type ConfigInputs, loadConfig } from "../src/config.ts";
+import { type ModelEntry, Secret } from "../src/dialect.ts";
+import { isLoopback } from "../src/environment.ts";
 import { formatFileError } from "../src/yaml.ts";
 
 type Given = Partial<Pick<ConfigInputs, "flags" | "env">> & { yaml?: string };
@@ -58,6 +59,14 @@ describe("without a word from the operator", () => {
       rulesDir: undefined,
       catalogUpdate: undefined,
       pools: [],
+      budgets: [],
+      alerts: {
+        budgetPercents: [50, 80, 100],
+        spendRateFactor: 3,
+        errorRate: 0.2,
+        repeatAfterMs: 86_400_000,
+        destinations: [],
+      },
       apiKey: undefined,
       simulated: true,
     });
@@ -138,6 +147,141 @@ describe("quantities are written as people write them", () => {
   });
 });
 
+describe("alerts", () => {
+  const env = { ALERT_SECRET: "canary-signing-secret", SLACK_WEBHOOK: "https://hooks.example/T/B/canary" };
+
+  test("have thresholds, pauses and destinations, with what is secret from the environment", () => {
+    const yaml = [
+      "alerts:",
+      "  budgets: [100%, 50%, 50%, 12.5%]",
+      "  spend_rate: 2.5x",
+      "  error_rate: off",
+      "  repeat_after: 6h",
+      "  to:",
+      "    - log",
+      "    - webhook: { url: 'https://ops.example:8443/hook?token=canary', secret: ${ALERT_SECRET} }",
+      "    - webhook: { url: 'http://127.0.0.1:9/', secret: 'another-signing-secret' }",
+      "    - slack: { url: '${SLACK_WEBHOOK}' }",
+    ].join("\n");
+    const { alerts } = config({ yaml, env });
+    const secret = expect.any(Secret);
+    expect(alerts).toEqual({
+      budgetPercents: [12.5, 50, 100],
+      spendRateFactor: 2.5,
+      errorRate: undefined,
+      repeatAfterMs: 21_600_000,
+      destinations: [
+        { kind: "webhook", name: "webhook", host: "ops.example:8443", url: secret, signingSecret: secret },
+        { kind: "webhook", name: "webhook-2", host: "127.0.0.1:9", url: secret, signingSecret: secret },
+        { kind: "slack", name: "slack", host: "hooks.example", url: secret },
+      ],
+    });
+    expect(alerts.destinations.map(({ url }) => url.reveal())).toContain(env.SLACK_WEBHOOK);
+    expect(inspect(alerts, { depth: 9 }) + JSON.stringify(alerts)).not.toContain("canary");
+  });
+
+  test("can be off, each kind apart", () => {
+    const yaml = "alerts: { budgets: off, spend_rate: false, error_rate: off }";
+    expect(config({ yaml }).alerts).toMatchObject({
+      budgetPercents: [],
+      spendRateFactor: undefined,
+      errorRate: undefined,
+    });
+  });
+
+  const WEBHOOK = "alerts.to[0].webhook";
+  test.each<[string, string, string]>([
+    ["a number", "budgets: [50]", "1:21  alerts.budgets[0]: expected text; found 50."],
+    [
+      "a threshold of nothing",
+      "budgets: [0%]",
+      'alerts.budgets[0]: expected a percentage of the budget such as 80%, up to 1000%; found "0%".',
+    ],
+    ["a word", "budgets: on", 'alerts.budgets: expected a list such as [50%, 80%, 100%], or off; found "on".'],
+    [
+      "a factor that is none",
+      "spend_rate: 300%",
+      'alerts.spend_rate: expected a factor above 1 such as 3x, or off; found "300%".',
+    ],
+    [
+      "a share of nothing",
+      "error_rate: 0%",
+      'alerts.error_rate: expected a percentage above 0 such as 20%, or off; found "0%".',
+    ],
+    ["a pause of a second", "repeat_after: 1s", 'alerts.repeat_after: expected a duration from 1m to 30d; found "1s".'],
+    [
+      "an unknown key",
+      "error_rates: off",
+      '1:11  alerts: unknown key "error_rates". Did you mean "error_rate"? Accepted: budgets, spend_rate, error_rate, repeat_after, to.',
+    ],
+    [
+      "an unknown destination",
+      "to: [mail]",
+      'alerts.to[0]: expected log, webhook: {url, secret} or slack: {url}; found "mail".',
+    ],
+    [
+      "a misspelt destination",
+      "to: [{ slak: { url: x } }]",
+      '1:18  alerts.to[0]: unknown key "slak". Did you mean "slack"? Accepted: webhook, slack.',
+    ],
+    [
+      "two in one",
+      "to: [{ slack: { url: canary }, webhook: { url: canary, secret: canary } }]",
+      "alerts.to[0]: expected one of webhook and slack; start a new item of the list for each; found {",
+    ],
+    [
+      "a misspelt part",
+      "to: [{ slack: { url: 'https://a.example', urll: canary } }]",
+      '1:53  alerts.to[0].slack: unknown key "urll". Did you mean "url"? Accepted: url.',
+    ],
+    [
+      "a webhook that is not signed",
+      "to: [{ webhook: { url: 'https://x.example' } }]",
+      `${WEBHOOK}.secret: expected text; found nothing.`,
+    ],
+    [
+      "a short secret",
+      "to: [{ webhook: { url: 'https://x.example', secret: canary } }]",
+      `1:63  ${WEBHOOK}.secret: expected at least 16 characters; found 6.`,
+    ],
+    [
+      "a variable that is not set",
+      "to: [{ webhook: { url: 'https://x.example', secret: '${NOT_SET}' } }]",
+      `1:63  ${WEBHOOK}.secret: the environment variable NOT_SET is not set.`,
+    ],
+    [
+      "an address in the clear",
+      "to: [{ slack: { url: 'http://hooks.example/canary' } }]",
+      "1:32  alerts.to[0].slack.url: expected an https:// URL, or http:// to this machine; found http://.",
+    ],
+    [
+      "an address with a password",
+      "to: [{ slack: { url: 'https://a:canary@hooks.example' } }]",
+      "alerts.to[0].slack.url: expected a URL without a user name or password.",
+    ],
+    [
+      "no address",
+      "to: [{ slack: { url: canary } }]",
+      "alerts.to[0].slack.url: expected an https:// URL; what it holds is not a URL.",
+    ],
+    [
+      "an address in the wrong place",
+      "to: [{ slack: 'https://hooks.example/canary' }]",
+      "alerts.to[0].slack: expected a mapping; found a string.",
+    ],
+    [
+      "an address instead of the list",
+      "to: https://hooks.example/canary",
+      'alerts.to: expected a list; found "https://hooks.example/…".',
+    ],
+  ])("%s is shown with its place, without what may be secret", (_, text, message) => {
+    const found = mistakes({ yaml: `alerts: { ${text} }` });
+    expect(found.join("\n")).toContain(message);
+    expect(found).toHaveLength(1);
+    expect(found.join("\n")).not.toContain("canary");
+  });
+});
+
 describe("a mistake in the file is shown with its place and what would be accepted", () => {
   test.each<[string, string, string[]]>([
     [
@@ -158,7 +302,7 @@ describe("a mistake in the file is shown with its place and what would be accept
       "dat: x\nserver: { port: 99999 }\n",
       [
         "signalbox.yaml:2:17  server.port: Too big: expected number to be <=65535; found 99999.",
-        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, catalog, providers, pools.',
+        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, catalog, providers, pools, budgets, alerts.',
       ],
     ],
     ["a wrong type", "data: [a]\n", ['signalbox.yaml:1:7  data: expected text; found ["a"].']],

@@ -159,7 +159,8 @@ test("names that cannot be in a header or a path are refused or answered, never 
   const answer = await post('{"model":"openai/\\ud800ż","messages":[{"role":"user","content":"Hi"}]}');
   expect(answer.status).toBe(200);
   expect(answer.headers.get("x-signalbox-model")).toBe("%EF%BF%BD%C5%BC");
-  expect(logs).toEqual([]);
+  // That nobody knows its price is told, on one line.
+  expect(logs).toEqual([expect.stringMatching(/^ALERT warning unpriced_model: .*$/)]);
 });
 
 describe("SIGNALBOX_API_KEY protects the API", () => {

@@ -1,9 +1,13 @@
 // The README tells the truth: its snippets run as printed, its links lead somewhere.
 import { execFile, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { alertOf, testFinding } from "../src/alerts/alert.ts";
+import { messageFor } from "../src/alerts/message.ts";
+import { Secret } from "../src/dialect.ts";
+import { readSettings } from "../src/settings.ts";
 import { serving } from "./support/process.ts";
 import { postChat, temporaryFolder } from "./support/router.ts";
 
@@ -68,6 +72,42 @@ test("the Python snippet is valid Python for the openai package", ({ skip }) => 
   expect(code).toContain(ADDRESS);
   const parsed = spawnSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], { input: code });
   expect(parsed.stderr.toString()).toBe("");
+});
+
+test("the verification of webhooks accepts what the router signs, and nothing else", async () => {
+  const secret = new Secret("a-secret-for-signing");
+  const destination = {
+    kind: "webhook",
+    name: "webhook",
+    host: "",
+    url: new Secret(""),
+    signingSecret: secret,
+  } as const;
+  const { headers, body } = messageFor(destination, alertOf(testFinding(), "alert_1", 1_000_000), 1_000_000);
+  const header = headers["x-signalbox-signature"];
+  const cases = [
+    [body, header, secret.reveal(), 1_000],
+    [body, header, secret.reveal(), 1_400],
+    [body.replace("test", "toast"), header, secret.reveal(), 1_000],
+    [body, header, "another secret", 1_000],
+    [body, "t=1000", secret.reveal(), 1_000],
+  ];
+  const code = snippet("ts", "x-signalbox-signature");
+  const program = `${code}\nconsole.log(JSON.stringify(${JSON.stringify(cases)}.map((one) => isGenuine(...one))));`;
+  const told = JSON.parse(await output(process.execPath, ["--input-type=module-typescript", "--eval", program]));
+  expect(told).toEqual([true, false, false, false, false]);
+});
+
+test("the alerts of the README are a configuration, and its values are the defaults", async () => {
+  const dir = temporaryFolder();
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, "signalbox.yaml");
+  writeFileSync(path, snippet("yaml", "alerts:"));
+  const env = { ALERT_SECRET: "a-secret-for-signing", SLACK_WEBHOOK: "https://hooks.example/x" };
+  const { destinations, ...values } = readSettings({ flags: { config: path }, env }).config.alerts;
+  expect(destinations.map(({ name }) => name)).toEqual(["webhook", "slack"]);
+  writeFileSync(path, "");
+  expect(readSettings({ flags: { config: path }, env }).config.alerts).toEqual({ destinations: [], ...values });
 });
 
 const PAGES = ["README.md", "ARCHITECTURE.md", "routing-rules/README.md", "providers/README.md", "bench/README.md"];

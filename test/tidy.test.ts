@@ -44,7 +44,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
   {
     name: "config",
-    files: /^src\/(config|pool-settings|budget-settings|price-settings)\.ts$/,
+    files: /^src\/(config|environment|(pool|budget|price|alert)-settings)\.ts$/,
     mayImport: ["vocabulary", "pure", "budgets"],
   },
   { name: "budgets", files: /^src\/budgets\.ts$/, mayImport: ["pure"] },
@@ -61,6 +61,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "health", files: /^src\/(health(\.ts|\/)|retry-budget\.ts$)/, mayImport: ["vocabulary", "pure"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
   { name: "learning", files: /^src\/learning\.ts$/, mayImport: ["vocabulary", "pure", "fleet", "routing", "loop"] },
+  { name: "alerts", files: /^src\/alerts(\.ts|\/)/, mayImport: ["vocabulary", "pure", "config", "rows"] },
   { name: "memory", files: /^src\/memory\.ts$/, mayImport: ["vocabulary", "pure", "routing"] },
   { name: "download", files: /^src\/(download|google-auth)\.ts$/, mayImport: ["vocabulary"] },
   { name: "simulator", files: /^src\/simulator\//, mayImport: ["vocabulary"] },
@@ -122,7 +123,7 @@ describe("imports point down", () => {
 
   const PACKAGES: [name: RegExp, allowedIn: RegExp][] = [
     [/^(hono|@hono)(\/|$)/, /^src\/(http\/|main\.ts)/],
-    [/^undici$/, /^src\/(upstream|download|google-auth|catalog-refresh)\.ts$/],
+    [/^undici$/, /^src\/(upstream|download|google-auth|catalog-refresh|alerts\/deliver)\.ts$/],
     [/^(better-sqlite3|drizzle-orm)(\/|$)/, /^src\/store\//],
     [/^@marcbachmann\/cel-js$/, /^src\/routing\/conditions\.ts$/],
     [/^yaml$/, /^(src\/yaml\.ts|providers\/catalog\/)/],
