@@ -79,9 +79,9 @@ export function learnFrom(memory: Memory, target: Target, error: ProviderError, 
     const tokens = windowIn(error.message);
     if (tokens !== undefined) memory.learnWindow(targetName(target), tokens);
   }
-  const [field = ""] = error.kind === "unsupported" ? (error.param ?? "").split(/[.[]/) : [];
-  // What is wrong inside a message is not a matter of fields, and a value that is not accepted says nothing about others.
-  if (field === "messages" || body[field] === undefined || error.code !== "unsupported_parameter") return;
+  // What is wrong inside a field, or with its value, says nothing about the field.
+  const field = error.kind === "unsupported" && error.code === "unsupported_parameter" ? error.param : undefined;
+  if (field === undefined || field === "messages" || body[field] === undefined) return;
   memory.learnLack(targetName(target), field);
 }
 
