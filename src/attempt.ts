@@ -1,6 +1,7 @@
 // One call of one target: encode, send, decode until the answer is certain to be one, and settle exactly once.
 import { strict as assert } from "node:assert";
-import { AnswerReader, type Batch, batchOf, isContent, isWithheld, type Piece, WITHHELD } from "./answer-reader.ts";
+import { AnswerReader, type Batch, batchOf, isContent, type Piece } from "./answer-reader.ts";
+import { fetchAttachments } from "./attachments.ts";
 import {
   type ChatEvent,
   type ChatRequest,
@@ -61,8 +62,8 @@ export interface AttemptInput {
   clocks: Clocks;
   /** The error in view of what the request met with before. */
   inView(error: ProviderError): ProviderError;
-  /** An answer that a content policy withheld whole counts as a failure. */
-  failsOnFilter: boolean;
+  /** Why a whole answer, or the end of one without content, is no answer after all; `undefined` when it is one. */
+  unfit(events: readonly ChatEvent[]): ProviderError | undefined;
   /** Called once, after the attempt's row is settled and before the last bytes are handed out; not when the answer goes on
    *  in another call. */
   onStreamEnd(error: ProviderError | undefined): void;
@@ -110,30 +111,6 @@ export async function callOnce(deps: AttemptDeps, input: AttemptInput): Promise<
     if (!row.isSettled) row.settle("failed", { kind: "server", message: "internal error" });
     throw bug;
   }
-}
-
-const ATTACHMENTS_MAX = 20;
-
-/** Puts the files this provider does not fetch itself into the call; the reason when one cannot be had. */
-async function fetchAttachments(
-  deps: AttemptDeps,
-  call: Call,
-  signal: AbortSignal,
-): Promise<ProviderError | undefined> {
-  const urls = [...new Set(call.target.provider.dialect.attachments?.(call) ?? [])];
-  if (urls.length === 0) return undefined;
-  if (urls.length > ATTACHMENTS_MAX) {
-    const message = `At most ${ATTACHMENTS_MAX} files are fetched for one request; found ${urls.length}.`;
-    return { kind: "invalid_request", message, code: "too_many_files" };
-  }
-  const fetched = await Promise.all(urls.map(async (url) => [url, await deps.download(url, signal)] as const));
-  const downloads = new Map<string, Download>();
-  for (const [url, result] of fetched) {
-    if ("error" in result) return result.error;
-    downloads.set(url, result);
-  }
-  call.downloads = downloads;
-  return undefined;
 }
 
 async function exchange(
@@ -208,7 +185,8 @@ async function readBuffered(row: AttemptRow, call: Call, encoded: Encoded, sent:
   row.observe(events);
   const failure = events.find((event) => event.type === "error");
   if (failure !== undefined) return row.fail(failure.error, call, failure.error.kind === "malformed");
-  if (row.isWithheld(events)) return row.fail(WITHHELD, call);
+  const unfit = row.input.unfit(events);
+  if (unfit !== undefined) return row.fail(unfit, call);
   row.settle("complete", undefined);
   return { kind: "buffered", encoded, events, body: body.text, bill: row.bill() };
 }
@@ -227,7 +205,8 @@ async function collectStream(row: AttemptRow, call: Call, encoded: Encoded, sent
     if (terminal === undefined) continue;
     reader.close();
     if (terminal.type === "error") return row.fail(terminal.error, call);
-    if (row.isWithheld(events)) return row.fail(WITHHELD, call);
+    const unfit = row.input.unfit(events);
+    if (unfit !== undefined) return row.fail(unfit, call);
     row.settle("complete", undefined);
     return { kind: "buffered", encoded, events, body: "", bill: row.bill() };
   }
@@ -245,19 +224,29 @@ async function openStream(
   const reader = new AnswerReader(sent, dialect.decoder(call), dialect.framing);
   const held: Piece[] = [];
   for (;;) {
-    const { pieces, decisive } = await reader.read();
+    const { pieces, decisive, terminal } = await reader.read();
     // A relay owes the caller the preamble too (role chunks, content-filter verdicts), comments included.
     for (const piece of pieces) if (encoded.relay || piece.events.length > 0) held.push(piece);
     if (held.length > HELD_PIECES_MAX) return row.fail(endlessPreamble(reader), call);
     if (decisive === undefined) continue;
-    const isWithheld = row.isWithheld([decisive]);
-    if (decisive.type !== "error" && !isWithheld) break;
-    reader.close();
+    const error = decisive.type === "error" ? decisive.error : input.unfit([decisive]);
+    if (error === undefined) break;
     // What was already told (Anthropic's first event counts the prompt) is billed, whatever came of it.
     for (const piece of held) row.observe(piece.events);
-    return row.fail(decisive.type === "error" ? decisive.error : WITHHELD, call);
+    if (terminal === undefined && decisive.type !== "error") await readOn(row, reader);
+    reader.close();
+    return row.fail(error, call);
   }
   return { kind: "stream", encoded, batches: deliver(row, reader, batchOf(held), input), bill: () => row.bill() };
+}
+
+/** To the end of an answer that nobody gets: its usage comes last. */
+async function readOn(row: AttemptRow, reader: AnswerReader): Promise<void> {
+  for (;;) {
+    const { pieces, terminal } = await reader.read();
+    for (const piece of pieces) row.observe(piece.events);
+    if (terminal !== undefined) return;
+  }
 }
 
 const HELD_PIECES_MAX = 10_000;
@@ -310,7 +299,7 @@ class AttemptRow {
   wasSent = true;
   isSettled = false;
   readonly #deps: AttemptDeps;
-  readonly #input: AttemptInput;
+  readonly input: AttemptInput;
   readonly #openedAtMs: number;
   #firstByteMs: number | undefined;
   #usage: Usage | undefined;
@@ -318,13 +307,13 @@ class AttemptRow {
 
   constructor(deps: AttemptDeps, input: AttemptInput, openedAtMs: number) {
     this.#deps = deps;
-    this.#input = input;
+    this.input = input;
     this.#openedAtMs = openedAtMs;
   }
 
   observe(events: ChatEvent[]): void {
     for (const event of events) {
-      if (event.type === "remember") this.#deps.memory.remember(this.#input.caller.key, event.key, event.value);
+      if (event.type === "remember") this.#deps.memory.remember(this.input.caller.key, event.key, event.value);
       else if (event.type === "usage") this.#count(event.usage);
       else if (event.type === "finish") this.#finishReason ??= event.nativeReason;
       else if (isContent(event)) this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;
@@ -333,37 +322,33 @@ class AttemptRow {
 
   #count(usage: Usage): void {
     this.#usage = mergeUsage(this.#usage, usage);
-    if (this.#usage !== undefined) this.#input.lease.counted(this.#usage);
+    if (this.#usage !== undefined) this.input.lease.counted(this.#usage);
   }
 
   bill(): Bill {
-    const rates = this.#input.target.entry?.rates;
+    const rates = this.input.target.entry?.rates;
     const costed = this.#usage !== undefined && rates !== undefined ? costNanoUsd(this.#usage, rates) : undefined;
     return { usage: this.#usage, costNanoUsd: costed };
   }
 
   /** `hadOutput`: there was some, though none could be read. */
   fail(told: ProviderError, call: Call, hadOutput = false): AttemptResult {
-    const error = this.#input.inView(told);
+    const error = this.input.inView(told);
     this.settle(error.kind === "cancelled" ? "cancelled" : "failed", error);
     const lost = { hadOutput: hadOutput || this.#firstByteMs !== undefined, costNanoUsd: this.#price().costNanoUsd };
     return { kind: "failed", error, call, lost };
   }
 
-  isWithheld(events: readonly ChatEvent[]): boolean {
-    return this.#input.failsOnFilter && isWithheld(events);
-  }
-
   settle(endReason: EndReason, error: ProviderError | undefined): void {
     assert(!this.isSettled, "an attempt is settled once");
     this.isSettled = true;
-    const { requestId, number: attempt } = this.#input;
+    const { requestId, number: attempt } = this.input;
     const endedAtMs = this.#deps.nowMs();
-    this.#input.lease.end({ usage: this.#usage, error, wasDone: !this.#wasFree() });
+    this.input.lease.end({ usage: this.#usage, error, wasDone: !this.#wasFree() });
     this.#deps.observe({
-      input: this.#input,
+      input: this.input,
       usage: this.#usage,
-      firstByteMs: this.#input.request.stream ? this.#firstByteMs : undefined,
+      firstByteMs: this.input.request.stream ? this.#firstByteMs : undefined,
       totalMs: endedAtMs - this.#openedAtMs,
       error,
     });

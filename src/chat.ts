@@ -185,6 +185,7 @@ export type ErrorSubkind =
   | "connect"
   | "certificate"
   | "broken"
+  | "empty"
   | "told"
   | "permission"
   | "transient"

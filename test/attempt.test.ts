@@ -70,7 +70,7 @@ async function failedWith(sent: Opened | Unanswered, stream = false) {
     signal: new AbortController().signal,
     clocks: { firstByteMs: 1_000, idleMs: 1_000, totalMs: 1_000 },
     inView: (error) => error,
-    failsOnFilter: false,
+    unfit: () => undefined,
     onStreamEnd: nothing,
   };
   const result = await callOnce(deps, input);

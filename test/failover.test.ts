@@ -257,6 +257,33 @@ describe("a refusal by a content policy", () => {
   });
 });
 
+describe("an answer without any content", () => {
+  test.each([false, true])("is asked once of somebody else, and both are billed (stream: %s)", async (stream) => {
+    const router = await startTestRouter({ rules: rulesOf() });
+    router.simulator.setScript(({ provider }) => (provider === "openai" ? { empty: true } : undefined));
+    const response = await router.post({ ...ASK, stream });
+    expect(response.headers.get("x-signalbox-provider")).toBe("anthropic");
+    await response.text();
+    const { attempts } = await router.ledger();
+    expect(attempts.map(({ error_kind }) => error_kind)).toEqual(["malformed", null]);
+    for (const { cost_nano_usd } of attempts) expect(cost_nano_usd).toBeGreaterThan(0);
+  });
+
+  test("is the answer when the other has nothing to say either, or nobody else is there", async () => {
+    const router = await startTestRouter({
+      rules: rulesOf("", "[[anthropic/claude-haiku-5-5], [google/gemini-3.8-flash]]"),
+    });
+    router.simulator.setScript(() => ({ empty: true }));
+    for (const ask of [ASK, ALONE]) {
+      const response = await router.post(ask);
+      expect(response.status).toBe(200);
+      const { choices } = (await response.json()) as { choices: { finish_reason: string }[] };
+      expect(choices[0]?.finish_reason).toBe("stop");
+    }
+    expect(await attemptsOf(router)).toEqual(["openai malformed", "anthropic ok", "openai ok"]);
+  });
+});
+
 describe("limits that are told in other words", () => {
   test("402 with a Retry-After is waited for, and no breaker opens", async () => {
     const router = await startTestRouter();

@@ -86,6 +86,7 @@ describe("whose failure it is", () => {
 
   const SUBKINDS: [error: ProviderError, inARow: number, scope: "target" | "provider", openMs: number][] = [
     [failed("auth", { status: 403 }), 1, "target", 10 * MINUTE_MS],
+    [failed("auth", { status: 403, code: "upstream_auth_error" }), 1, "provider", 10 * MINUTE_MS],
     [failed("auth", { status: 401 }), 1, "provider", 10 * MINUTE_MS],
     [failed("quota", { subkind: "no_allowance" }), 1, "target", HOUR_MS],
     [failed("network", { subkind: "connect" }), 2, "provider", 5 * SECOND_MS],
@@ -113,6 +114,20 @@ describe("whose failure it is", () => {
     const world = new World();
     world.calls(A, ...times(50, error));
     expect(world.health.status()).toEqual([]);
+  });
+
+  test("an empty answer is half a failure: ten in a row, or what real failures are there to half as many", () => {
+    const empty = failed("malformed", { subkind: "empty" });
+    const world = new World();
+    world.calls(A, ...times(9, empty));
+    expect(world.health.admits(A)).toBe(true);
+    world.calls(A, empty);
+    expect(world.health.admits(A)).toBe(false);
+    const mixed = new World();
+    mixed.calls(A, ...times(2, empty), ...times(3, "server" as const));
+    expect(mixed.health.admits(A)).toBe(true);
+    mixed.calls(A, "server");
+    expect(mixed.health.admits(A)).toBe(false);
   });
 
   test("money that is missing parks for five minutes, then for twice as long each time, up to an hour", () => {

@@ -62,7 +62,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // The loop is handed its effects: of them it may import types only (checked below).
   {
     name: "loop",
-    files: /^src\/(answer-reader|attempt|continuation|failures|gateway|lease|turns)\.ts$/,
+    files: /^src\/(answer-reader|attachments|attempt|continuation|failures|gateway|lease|turns)\.ts$/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
