@@ -2,8 +2,11 @@
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { ProviderError } from "../src/chat.ts";
 import { windowIn } from "../src/context-window.ts";
 import { inView } from "../src/failures.ts";
+import { createLease } from "../src/lease.ts";
+import type { Reservation } from "../src/limits.ts";
 import { startTestRouter, type TestRouter } from "./support/router.ts";
 
 const rulesOf = (more = "", fallback = "[anthropic/claude-haiku-5-5]") => `
@@ -311,6 +314,42 @@ describe("limits that are told in other words", () => {
       expect(health.breakers).toEqual([]);
     },
   );
+
+  const TOLD: [error: ProviderError, refusal: object | undefined][] = [
+    [
+      { kind: "rate_limited", message: "m", retryAfterMs: 5 },
+      { waitMs: 5, reaction: "lower" },
+    ],
+    [{ kind: "rate_limited", subkind: "slow_down", message: "m" }, { reaction: "slow_down" }],
+    [
+      { kind: "rate_limited", subkind: "daily_quota", quotaId: "PerDay", message: "m", retryAfterMs: 36_000 },
+      { waitMs: 36_000, reaction: "day", quotaId: "PerDay" },
+    ],
+    [
+      { kind: "quota", status: 402, message: "m", retryAfterMs: 5 },
+      { waitMs: 5, reaction: "block" },
+    ],
+    [{ kind: "rate_limited", subkind: "no_spare_capacity", message: "m" }, undefined],
+    [{ kind: "quota", status: 402, message: "m" }, undefined],
+    [{ kind: "server", message: "m", retryAfterMs: 5 }, undefined],
+  ];
+  test.each(TOLD)("%o: what the limit is told of it", (error, refusal) => {
+    const told: unknown[] = [];
+    const reservation: Reservation = {
+      correct: () => {},
+      learn: () => {},
+      refuse: (said) => told.push(said),
+      settle: () => {},
+    };
+    const lease = createLease(
+      {} as Parameters<typeof createLease>[0],
+      reservation,
+      () => 0,
+      () => {},
+    );
+    lease.end({ usage: undefined, error, wasDone: false });
+    expect(told).toEqual(refusal === undefined ? [] : [expect.objectContaining(refusal)]);
+  });
 
   test("a full flex tier parks the flex tier of the target, and only that", async () => {
     const { calls, env } = await refusingOpenAi(() => ({

@@ -575,6 +575,16 @@ describe("learning", () => {
       expect(waitAt(told, NOW + HOUR_MS + 1_000).ms).toBe(0);
     });
 
+    test("outlives the process: the hour that is left of the wait, and that one call at a time tries", () => {
+      const told = gemini();
+      told.refuse({ waitMs: undefined, reaction: "day", quotaId: "PerDay" }, NOW);
+      const later = gemini();
+      later.restore(JSON.parse(JSON.stringify(told.export(NOW))), NOW + 60_000);
+      expect(waitAt(later, NOW + 60_000)).toEqual({ ms: HOUR_MS - 60_000, for: "blocked" });
+      later.take(amounts, NOW + HOUR_MS);
+      expect(waitAt(later, NOW + HOUR_MS).for).toBe("day");
+    });
+
     test("a wait of hours that any limit tells is tried by one call an hour as well", () => {
       const told = gemini();
       told.refuse(lower(5 * HOUR_MS), NOW);
