@@ -69,7 +69,8 @@ const POOL_SAYS = {
 function faultOf(blame: Blame): string {
   if (blame.on === "pool") return POOL_SAYS[blame.reaction];
   if (!("opensAfter" in blame || "parkMs" in blame)) return blame.on;
-  if ("opensAfter" in blame) return `${blame.on}: opens after ${blame.opensAfter}`;
+  if ("opensAfter" in blame)
+    return `${blame.on}: opens after ${blame.opensAfter}${blame.weight === undefined ? "" : `, counts as ${blame.weight}`}`;
   const { on, parkMs, parkMsMax } = blame;
   return `${on}: out for ${duration(parkMs)}${parkMsMax > parkMs ? ` to ${duration(parkMsMax)}` : ""}`;
 }

@@ -46,19 +46,6 @@ export function isContent(event: ChatEvent): boolean {
   return CONTENT.has(event.type) || (event.type === "extra" && event.at === "message");
 }
 
-/** Nothing but the end of an answer that a content policy withheld. */
-export function isWithheld(events: readonly ChatEvent[]): boolean {
-  return (
-    !events.some(isContent) && events.some((event) => event.type === "finish" && event.reason === "content_filter")
-  );
-}
-
-export const WITHHELD: ProviderError = {
-  kind: "content_filter",
-  message: "The provider's content policy withheld the answer.",
-  code: "content_filter",
-};
-
 /** Looks at every event once. */
 export function batchOf(pieces: Piece[]): Batch {
   const batch: Batch = { pieces, terminal: undefined, decisive: undefined };

@@ -1,103 +1,33 @@
-// One call of one target: encode, send, decode until the answer is certain to be one, and settle exactly once.
-import { strict as assert } from "node:assert";
-import {
-  AnswerReader,
-  type Batch,
-  batchOf,
-  charsOf,
-  isContent,
-  isWithheld,
-  type Piece,
-  WITHHELD,
-} from "./answer-reader.ts";
+// One call of one target: encode, send, decode until the answer is certain to be one.
+import { AnswerReader, type Batch, batchOf, type Piece } from "./answer-reader.ts";
 import { type FetchFile, fetchAttachments } from "./attachments.ts";
 import {
-  type ChatEvent,
-  type ChatRequest,
-  type JsonObject,
-  mergeUsage,
-  type ProviderError,
-  type Rates,
-  type Usage,
-} from "./chat.ts";
+  type AttemptInput,
+  type AttemptRow,
+  type Bill,
+  CALLER_LEFT,
+  type Failed,
+  openRow,
+  type RowDeps,
+} from "./attempt-row.ts";
+import type { ChatEvent, ProviderError } from "./chat.ts";
 import type { Call, EnabledProvider, Encoded, Target } from "./dialect.ts";
 import { parseJson } from "./json.ts";
-import type { Lease } from "./lease.ts";
-import type { Memory } from "./memory.ts";
-import { priceAttempt, ratesJson } from "./pricing.ts";
-import type { Lost } from "./retry-budget.ts";
-import type { Caller } from "./routing/plan.ts";
-import type { Money } from "./spending.ts";
-import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
-import type { Clocks, Opened, Upstream } from "./upstream.ts";
+import type { EndReason } from "./store/ledger.ts";
+import type { Opened, Upstream } from "./upstream.ts";
 
-export interface AttemptDeps {
+export type { AttemptInput, Bill, Settled } from "./attempt-row.ts";
+
+export interface AttemptDeps extends RowDeps {
   upstream: Upstream;
-  ledger: Pick<Ledger, "openAttempt" | "settleAttempt" | "finishRequest" | "keepRates">;
-  nowMs(): number;
   newId(prefix: string): string;
-  /** What answers asked to be remembered for later requests, per caller. */
-  memory: Pick<Memory, "remember" | "recall">;
-  /** A short name for a set of prices. */
-  rateKey(rates: Rates): string;
-  /** Told of every settled attempt, so that choosing can learn from it. */
-  observe(settled: Settled): void;
   download: FetchFile;
-}
-
-/** What an attempt came to. */
-export interface Settled {
-  input: AttemptInput;
-  usage: Usage | undefined;
-  /** From the call to its first content; `undefined` for a buffered answer, which shows nothing before its end. */
-  firstByteMs: number | undefined;
-  totalMs: number;
-  error: ProviderError | undefined;
-  /** `undefined`: not known. */
-  costNanoUsd: number | undefined;
-  priceStatus: AttemptSettled["priceStatus"];
-}
-
-export interface AttemptInput {
-  requestId: string;
-  number: number;
-  /** Callers do not share memories. */
-  caller: Caller;
-  request: ChatRequest;
-  target: Target;
-  ruleName: string;
-  affinity: { id: string | undefined; ttlMs: number | undefined };
-  /** See Call. */
-  repairs: readonly string[];
-  continuation: JsonObject | undefined;
-  catalogVersion: string;
-  /** The place at the target; ends with the attempt. */
-  lease: Lease;
-  /** What is set aside for it; settled with the attempt. */
-  money: Money;
-  signal: AbortSignal;
-  /** When the caller leaves, the answer is read on for so long, for its exact usage. */
-  drainMs: number | undefined;
-  clocks: Clocks;
-  /** The error in view of what the request met with before. */
-  inView(error: ProviderError): ProviderError;
-  /** An answer that a content policy withheld whole counts as a failure. */
-  failsOnFilter: boolean;
-  /** Called once, after the attempt's row is settled and before the last bytes are handed out; not when the answer goes on
-   *  in another call. */
-  onStreamEnd(error: ProviderError | undefined): void;
-}
-
-/** What the attempt cost; `costNanoUsd` is `undefined` when usage or price is unknown. */
-export interface Bill {
-  usage: Usage | undefined;
-  costNanoUsd: number | undefined;
 }
 
 export type AttemptResult =
   /** The dialect cannot express the request for this target; nothing was sent. */
   | { kind: "refused"; error: ProviderError }
-  | { kind: "failed"; error: ProviderError; call: Call; lost: Lost }
+  | Failed
   | { kind: "buffered"; encoded: Encoded; events: ChatEvent[]; body: string; bill: Bill }
   /** `batches` must be consumed or returned: its `finally` pays the bill. `bill` is complete with the last one. */
   | { kind: "stream"; encoded: Encoded; batches: Batches; bill(): Bill };
@@ -205,7 +135,8 @@ async function readBuffered(row: AttemptRow, call: Call, encoded: Encoded, sent:
   row.observe(events);
   const failure = events.find((event) => event.type === "error")?.error ?? row.left();
   if (failure !== undefined) return row.fail(failure, call, failure.kind === "malformed");
-  if (row.isWithheld(events)) return row.fail(WITHHELD, call);
+  const unfit = row.input.unfit(events);
+  if (unfit !== undefined) return row.fail(unfit, call);
   row.settle("complete", undefined);
   return { kind: "buffered", encoded, events, body: body.text, bill: row.bill() };
 }
@@ -225,7 +156,8 @@ async function collectStream(row: AttemptRow, call: Call, encoded: Encoded, sent
     reader.close();
     const failure = terminal.type === "error" ? terminal.error : row.left();
     if (failure !== undefined) return row.fail(failure, call);
-    if (row.isWithheld(events)) return row.fail(WITHHELD, call);
+    const unfit = row.input.unfit(events);
+    if (unfit !== undefined) return row.fail(unfit, call);
     row.settle("complete", undefined);
     return { kind: "buffered", encoded, events, body: "", bill: row.bill() };
   }
@@ -243,19 +175,29 @@ async function openStream(
   const reader = new AnswerReader(sent, dialect.decoder(call), dialect.framing);
   const held: Piece[] = [];
   for (;;) {
-    const { pieces, decisive } = await reader.read();
+    const { pieces, decisive, terminal } = await reader.read();
     // A relay owes the caller the preamble too (role chunks, content-filter verdicts), comments included.
     for (const piece of pieces) if (encoded.relay || piece.events.length > 0) held.push(piece);
     if (held.length > HELD_PIECES_MAX) return row.fail(endlessPreamble(reader), call);
     if (decisive === undefined) continue;
-    const isWithheld = row.isWithheld([decisive]);
-    if (decisive.type !== "error" && !isWithheld) break;
-    reader.close();
+    const error = decisive.type === "error" ? decisive.error : input.unfit([decisive]);
+    if (error === undefined) break;
     // What was already told (Anthropic's first event counts the prompt) is billed, whatever came of it.
     for (const piece of held) row.observe(piece.events);
-    return row.fail(decisive.type === "error" ? decisive.error : WITHHELD, call);
+    if (terminal === undefined && decisive.type !== "error") await readOn(row, reader);
+    reader.close();
+    return row.fail(error, call);
   }
   return { kind: "stream", encoded, batches: deliver(row, reader, batchOf(held), input), bill: () => row.bill() };
+}
+
+/** To the end of an answer that nobody gets: its usage comes last. The clocks bound it. */
+async function readOn(row: AttemptRow, reader: AnswerReader): Promise<void> {
+  for (;;) {
+    const { pieces, terminal } = await reader.read();
+    for (const piece of pieces) row.observe(piece.events);
+    if (terminal !== undefined) return;
+  }
 }
 
 const HELD_PIECES_MAX = 10_000;
@@ -288,156 +230,5 @@ async function* deliver(row: AttemptRow, reader: AnswerReader, first: Batch, inp
     if (!row.isSettled && row.left() !== undefined) await readOn(row, reader);
     reader.close();
     if (!row.isSettled) end("cancelled", CALLER_LEFT);
-  }
-}
-
-/** For the usage at the end of an answer nobody waits for. The clocks bound it. */
-async function readOn(row: AttemptRow, reader: AnswerReader): Promise<void> {
-  for (;;) {
-    const { pieces, terminal } = await reader.read();
-    for (const piece of pieces) row.observe(piece.events);
-    if (terminal !== undefined) return;
-  }
-}
-
-const CALLER_LEFT: ProviderError = { kind: "cancelled", message: "The caller closed the connection." };
-
-/** Journals the attempt before the provider hears of it. */
-function openRow(deps: AttemptDeps, input: AttemptInput): AttemptRow {
-  const openedAtMs = deps.nowMs();
-  const { requestId, number: attempt, target, catalogVersion, caller, ruleName: rule } = input;
-  const { key, keyId, team, organisation, tags } = caller;
-  const provider = target.provider.id;
-  const call = { requestId, attempt, openedAtMs, provider, model: target.model, catalogVersion };
-  const { reservedNanoUsd } = input.money;
-  deps.ledger.openAttempt({ ...call, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
-  return new AttemptRow(deps, input, openedAtMs);
-}
-
-type Price = Pick<AttemptSettled, "usage" | "costNanoUsd" | "estimatedNanoUsd" | "priceStatus">;
-
-/** What is known of a running attempt, and its settlement. */
-class AttemptRow {
-  httpStatus: number | undefined;
-  upstreamRequestId: string | undefined;
-  /** False when the request certainly never reached the provider. */
-  wasSent = true;
-  isSettled = false;
-  readonly #deps: AttemptDeps;
-  readonly #input: AttemptInput;
-  readonly #openedAtMs: number;
-  #firstByteMs: number | undefined;
-  #usage: Usage | undefined;
-  #finishReason: string | undefined;
-  /** Of text, reasoning and arguments, as far as the answer came. */
-  #chars = 0;
-
-  constructor(deps: AttemptDeps, input: AttemptInput, openedAtMs: number) {
-    this.#deps = deps;
-    this.#input = input;
-    this.#openedAtMs = openedAtMs;
-  }
-
-  observe(events: ChatEvent[]): void {
-    for (const event of events) {
-      if (event.type === "remember") this.#deps.memory.remember(this.#input.caller.key, event.key, event.value);
-      else if (event.type === "usage") this.#count(event.usage);
-      else if (event.type === "finish") this.#finishReason ??= event.nativeReason;
-      else if (isContent(event)) {
-        this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;
-        this.#chars += charsOf(event);
-      }
-    }
-  }
-
-  #count(usage: Usage): void {
-    this.#usage = mergeUsage(this.#usage, usage);
-    if (this.#usage !== undefined) this.#input.lease.counted(this.#usage);
-  }
-
-  bill(): Bill {
-    return { usage: this.#usage, costNanoUsd: this.#priced().nanoUsd };
-  }
-
-  #priced() {
-    const { entry } = this.#input.target;
-    const atMs = this.#openedAtMs;
-    return priceAttempt({ usage: this.#usage, rates: entry?.rates, basis: entry?.priceStatus, atMs });
-  }
-
-  /** The caller left and the answer was read on for its usage: whatever it came to, nobody got it. */
-  left(): ProviderError | undefined {
-    return this.#input.drainMs !== undefined && this.#input.signal.aborted ? CALLER_LEFT : undefined;
-  }
-
-  /** `hadOutput`: there was some, though none could be read. */
-  fail(told: ProviderError, call: Call, hadOutput = false): AttemptResult {
-    const error = this.left() ?? this.#input.inView(told);
-    this.settle(error.kind === "cancelled" ? "cancelled" : "failed", error);
-    const lost = { hadOutput: hadOutput || this.#firstByteMs !== undefined, costNanoUsd: this.#price().costNanoUsd };
-    return { kind: "failed", error, call, lost };
-  }
-
-  isWithheld(events: readonly ChatEvent[]): boolean {
-    return this.#input.failsOnFilter && isWithheld(events);
-  }
-
-  settle(endReason: EndReason, error: ProviderError | undefined): void {
-    assert(!this.isSettled, "an attempt is settled once");
-    this.isSettled = true;
-    const { requestId, number: attempt } = this.#input;
-    const endedAtMs = this.#deps.nowMs();
-    const price = this.#price();
-    this.#input.lease.end({ usage: this.#usage, error, wasDone: !this.#wasFree() });
-    this.#input.money.settle(price.costNanoUsd ?? price.estimatedNanoUsd ?? 0);
-    this.#deps.observe({
-      input: this.#input,
-      usage: this.#usage,
-      firstByteMs: this.#input.request.stream ? this.#firstByteMs : undefined,
-      totalMs: endedAtMs - this.#openedAtMs,
-      error,
-      costNanoUsd: price.costNanoUsd,
-      priceStatus: price.priceStatus,
-    });
-    this.#deps.ledger.settleAttempt({
-      requestId,
-      attempt,
-      endedAtMs,
-      firstByteMs: this.#firstByteMs,
-      ...price,
-      ratesKey: this.#ratesKey(price),
-      httpStatus: this.httpStatus,
-      errorKind: error?.kind,
-      endReason,
-      upstreamRequestId: error?.upstreamRequestId ?? this.upstreamRequestId,
-      finishReason: this.#finishReason,
-    });
-  }
-
-  /** Keeps the prices beside the row, so that its cost can be worked out again. */
-  #ratesKey({ costNanoUsd, priceStatus }: Price): string | undefined {
-    const { entry } = this.#input.target;
-    if (costNanoUsd === undefined || priceStatus === "unmetered" || entry?.rates === undefined) return undefined;
-    const { rates } = entry;
-    const key = this.#deps.rateKey(rates);
-    this.#deps.ledger.keepRates(key, () => ratesJson(rates));
-    return key;
-  }
-
-  #wasFree(): boolean {
-    return !this.wasSent || (this.httpStatus !== undefined && this.httpStatus >= 400);
-  }
-
-  /** A call that was refused, or never reached the provider, was not billed: that is known. All else needs usage. */
-  #price(): Price {
-    if (this.#wasFree()) return { usage: undefined, costNanoUsd: 0, priceStatus: "unmetered" };
-    const { nanoUsd, status } = this.#priced();
-    const priced = { usage: this.#usage, costNanoUsd: nanoUsd, priceStatus: status };
-    if (nanoUsd !== undefined) return priced;
-    // Of a buffered answer that never came nobody knows how long it was.
-    const wasSeen = this.#input.request.stream || this.#chars > 0;
-    const told = this.#usage?.outputTokens;
-    const estimatedNanoUsd = this.#input.money.estimateNanoUsd(told, wasSeen ? this.#chars : undefined);
-    return { ...priced, estimatedNanoUsd };
   }
 }

@@ -253,6 +253,7 @@ export type ErrorSubkind =
   | "connect"
   | "certificate"
   | "broken"
+  | "empty"
   | "told"
   | "permission"
   | "transient"

@@ -2,7 +2,7 @@
 
 const TOKENS_MIN = 256;
 const TOKENS_MAX = 100_000_000;
-const NUMBER = String.raw`(\d{3,9}|\d{1,3}(?:[,_.]\d{3}){1,3})`;
+const NUMBER = String.raw`(\d{1,3}(?:[,_.]\d{3}){1,3}|\d{3,9})`;
 
 /** In the order of how sure they are. What a prompt has must not be taken for what fits. */
 const PATTERNS = [

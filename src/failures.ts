@@ -1,5 +1,6 @@
 // What a request's failed attempts amount to: what the caller hears of them, what they teach, and whose fault they are.
-import type { ChatBody, JsonObject, ProviderError } from "./chat.ts";
+import { isContent } from "./answer-reader.ts";
+import type { ChatBody, ChatEvent, JsonObject, ProviderError } from "./chat.ts";
 import { windowIn } from "./context-window.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
 import type { Memory } from "./memory.ts";
@@ -69,8 +70,30 @@ export function inView(failures: readonly Failure[], target: Target, error: Prov
   return wasSeen ? { ...error, subkind: "repeated" } : error;
 }
 
-export function isOnlyRefused(failures: readonly Failure[]): boolean {
-  return failures.every(({ error }) => error.kind === "rate_limited");
+/** An answer without any content is one when nobody else can be asked. One that a content policy withheld is asked of the next
+ *  target where the rule says so; one that just has nothing in it, once. */
+export function unfit(
+  { planned, eligible, failures }: { planned: Plan; eligible: readonly number[]; failures: readonly Failure[] },
+  at: number,
+  events: readonly ChatEvent[],
+): ProviderError | undefined {
+  if (!eligible.some((index) => index !== at) || events.some(isContent)) return undefined;
+  const reasons = events.flatMap((event) => (event.type === "finish" ? [event.reason] : []));
+  if (planned.mayPassFilter && reasons.includes("content_filter")) {
+    const message = "The provider's content policy withheld the answer.";
+    return { kind: "content_filter", message, code: "content_filter" };
+  }
+  const isFirst = !failures.some(({ error }) => error.subkind === "empty");
+  if (!isFirst || reasons.length === 0 || reasons.some((reason) => reason !== "stop")) return undefined;
+  return { kind: "malformed", subkind: "empty", message: "The provider's answer is empty.", code: "upstream_empty" };
+}
+
+/** Refusals for being one too many cost nothing: they may be one more than other attempts. */
+const REFUSED_ATTEMPTS_MORE = 1;
+
+export function attemptsMax({ maxAttempts }: Plan, failures: readonly Failure[]): number {
+  const isOnlyRefused = failures.every(({ error }) => error.kind === "rate_limited");
+  return maxAttempts > 1 && isOnlyRefused ? maxAttempts + REFUSED_ATTEMPTS_MORE : maxAttempts;
 }
 
 /** What a refusal says of the target that will hold for later requests as well. */
@@ -79,9 +102,9 @@ export function learnFrom(memory: Memory, target: Target, error: ProviderError, 
     const tokens = windowIn(error.message);
     if (tokens !== undefined) memory.learnWindow(targetName(target), tokens);
   }
-  const [field = ""] = error.kind === "unsupported" ? (error.param ?? "").split(/[.[]/) : [];
-  // What is wrong inside a message is not a matter of fields, and a value that is not accepted says nothing about others.
-  if (field === "messages" || body[field] === undefined || error.code !== "unsupported_parameter") return;
+  // What is wrong inside a field, or with its value, says nothing about the field.
+  const field = error.kind === "unsupported" && error.code === "unsupported_parameter" ? error.param : undefined;
+  if (field === undefined || field === "messages" || body[field] === undefined) return;
   memory.learnLack(targetName(target), field);
 }
 

@@ -6,15 +6,24 @@ import {
   type Batches,
   type Bill,
   callOnce,
-  type Settled,
 } from "./attempt.ts";
 import type { ChatEvent, ChatRequest, ErrorKind, JsonObject, ProviderError } from "./chat.ts";
 import { continueBuffered, continueStream } from "./continuation.ts";
 import { type CallerError, type Target, targetName } from "./dialect.ts";
-import { type Failure, inView, isOnlyRefused, learnFrom, lostOn, othersFor, tell, withoutPlace } from "./failures.ts";
+import {
+  attemptsMax,
+  type Failure,
+  inView,
+  learnFrom,
+  lostOn,
+  othersFor,
+  tell,
+  unfit,
+  withoutPlace,
+} from "./failures.ts";
 import type { Lease } from "./lease.ts";
 import type { Memory } from "./memory.ts";
-import { backoffMs, type Tries, verdict } from "./retry.ts";
+import { backoffMs, verdict } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { explain, traceText } from "./routing/explain.ts";
 import { applySet } from "./routing/parameters.ts";
@@ -23,7 +32,7 @@ import type { Snapshot } from "./routing/snapshot.ts";
 import { refusalOf, type SpendingDeps, setAside, spendingOf } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import { policyOf } from "./taxonomy.ts";
-import { firstByteMs, healthTargetAt, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
+import { decide, firstByteMs, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 import type { Clocks } from "./upstream.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
@@ -106,7 +115,13 @@ export interface Gateway {
 }
 
 export function createGateway(given: GatewayDeps): Gateway {
-  const deps: GatewayDeps = { ...given, observe: (settled) => observe(given, settled) };
+  const deps: GatewayDeps = {
+    ...given,
+    observe: (settled) => {
+      if (settled.costNanoUsd !== undefined) given.retryBudget.onCost(settled.costNanoUsd);
+      given.observe(settled);
+    },
+  };
   return {
     run: async (input) => {
       const outcome = await run(deps, input);
@@ -115,11 +130,6 @@ export function createGateway(given: GatewayDeps): Gateway {
     },
     explain: (input) => explain(deps.snapshot(), askedOf(deps, input), deps.fleet).json,
   };
-}
-
-function observe({ retryBudget, observe: learn }: GatewayDeps, settled: Settled): void {
-  if (settled.costNanoUsd !== undefined) retryBudget.onCost(settled.costNanoUsd);
-  learn(settled);
 }
 
 async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
@@ -180,9 +190,6 @@ interface Run {
   eligible: number[];
 }
 
-/** Refusals for being one too many cost nothing: they may be one more than other attempts. */
-const REFUSED_ATTEMPTS_MORE = 1;
-
 async function tryCandidates(run: Run): Promise<Outcome> {
   const { row, planned, failures } = run;
   const { deps, input } = row;
@@ -212,10 +219,8 @@ async function tryCandidates(run: Run): Promise<Outcome> {
     tries.set(at, onTarget);
     const others = othersFor(run, at, error, deps.memory);
     const msLeft = run.deadlineMs - deps.nowMs();
-    const mayHaveMore = planned.maxAttempts > 1 && isOnlyRefused(failures);
-    const attemptsMax = planned.maxAttempts + (mayHaveMore ? REFUSED_ATTEMPTS_MORE : 0);
-    const isSpent = attempts >= attemptsMax || msLeft <= 0 || input.signal.aborted;
-    const next = isSpent ? "stop" : decide(run, others, error, { onTarget, msLeft });
+    const isSpent = attempts >= attemptsMax(planned, failures) || msLeft <= 0 || input.signal.aborted;
+    const next = isSpent ? "stop" : decide(deps, run.seeking, { error, others, onTarget, msLeft });
     if (next === "stop") return failed(row, run.calls, failures);
     if (result.kind !== "refused" && !deps.retryBudget.spend(error, lostOn(target, result.lost, run.seeking.asked)))
       return failed(row, run.calls, failures);
@@ -237,20 +242,6 @@ interface Spare {
 async function pause({ row: { deps, input }, deadlineMs }: Run, { onTarget, error }: Spare): Promise<void> {
   const waitMs = Math.min(backoffMs(onTarget, error, deps.draw()), deadlineMs - deps.nowMs());
   await deps.sleep(Math.max(0, waitMs), input.signal);
-}
-
-/** A candidate whose breaker is open is no reason not to repeat a call that may be repeated; it is one to go on to before
- *  giving up. */
-function decide(
-  { row: { deps }, seeking }: Run,
-  others: readonly number[],
-  error: ProviderError,
-  tries: Omit<Tries, "hasNext">,
-): ReturnType<typeof verdict> {
-  const { mayPassFilter } = seeking.planned;
-  const hasHealthy = others.some((at) => deps.health.admits(healthTargetAt(seeking, at)));
-  const first = verdict(error, { ...tries, mayPassFilter, hasNext: hasHealthy });
-  return first === "stop" ? verdict(error, { ...tries, mayPassFilter, hasNext: others.length > 0 }) : first;
 }
 
 const REPAIRS_MAX = 2;
@@ -317,7 +308,7 @@ async function callTarget(
     drainMs: planned.drainMs,
     clocks: clocksFor(run, at, msLeft),
     inView: (error) => inView(run.failures, target, error),
-    failsOnFilter: planned.mayPassFilter && run.eligible.some((index) => index !== at),
+    unfit: (events) => unfit(run, at, events),
     onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {
     how.lease.cancel();

@@ -168,7 +168,8 @@ class Breakers implements Health {
       breaker.park(era, error.kind, effect.parkMs, effect.parkMsMax, nowMs());
       return;
     }
-    const how = { reason: error.kind, inARowMax: effect.opensAfter, toldMs: error.retryAfterMs };
+    const { opensAfter: inARowMax, weight = 1 } = effect;
+    const how = { reason: error.kind, inARowMax, weight, toldMs: error.retryAfterMs };
     breaker.fail(era, how, nowMs(), draw());
   }
 

@@ -3,7 +3,7 @@ import type { JsonObject, Usage } from "./chat.ts";
 import { type EnabledProvider, type LimitReading, type Target, targetName } from "./dialect.ts";
 import { type Amounts, amountsOf, type Need, settledAmounts } from "./limits/accounting.ts";
 import { FairQueue, type Place, type Priority, type QueueLimits, type Waiter } from "./limits/fair-queue.ts";
-import { type Allowance, Pool, type PoolStatus, type Refusal, type Wait } from "./limits/pool.ts";
+import { type Allowance, Pool, type PoolStatus, type Refusal, type SavedPool, type Wait } from "./limits/pool.ts";
 
 export type { Need } from "./limits/accounting.ts";
 export type { Priority } from "./limits/fair-queue.ts";
@@ -94,7 +94,7 @@ class PacedLimits implements Limits {
   /** By pool name. */
   readonly #pools = new Map<string, Pool>();
   readonly #poolOfTarget = new Map<string, Pool>();
-  readonly #saved = new Map<string, Parameters<Pool["restore"]>[0]>();
+  readonly #saved = new Map<string, SavedPool>();
   #cancelTimer: (() => void) | undefined;
   #isClosed = false;
 
@@ -146,9 +146,15 @@ class PacedLimits implements Limits {
   restore(json: unknown): void {
     if (typeof json !== "object" || json === null) return;
     for (const [name, saved] of Object.entries(json).slice(0, POOLS_MAX)) {
-      const { blockedUntilMs, quotas } = (saved ?? {}) as Record<string, unknown>;
-      if (typeof blockedUntilMs !== "number" || typeof quotas !== "object" || quotas === null) continue;
-      this.#saved.set(name, saved as Parameters<Pool["restore"]>[0]);
+      const { blockedUntilMs, triedUntilMs = 0, quotas } = (saved ?? {}) as Record<string, unknown>;
+      if (
+        typeof blockedUntilMs !== "number" ||
+        typeof triedUntilMs !== "number" ||
+        typeof quotas !== "object" ||
+        quotas === null
+      )
+        continue;
+      this.#saved.set(name, saved as SavedPool);
     }
   }
 

@@ -8,8 +8,9 @@ const MINUTE_MS = 60_000;
  *  `pool` = the limit that the target shares. */
 export type Blame =
   | { on: "nobody" | "request" }
-  /** Its breaker opens after so many in a row, or when more than half of the last calls failed. */
-  | { on: "target" | "provider"; opensAfter: number }
+  /** Its breaker opens after so many in a row, or when more than half of the last calls failed. `weight`: of one failure,
+   *  1 where it is not said. */
+  | { on: "target" | "provider"; opensAfter: number; weight?: number }
   /** Out of service for so long, twice as long each time. */
   | { on: "target" | "provider"; parkMs: number; parkMsMax: number }
   | { on: "pool"; reaction: PoolReaction };
@@ -187,6 +188,14 @@ export const TAXONOMY = {
     status: 502,
     code: "upstream_malformed",
   },
+  "malformed/empty": {
+    ...SERVER,
+    means:
+      "200 and an end without any content; where nobody else can be asked, or was for this reason, it is an answer",
+    blame: { on: "target", opensAfter: 5, weight: 0.5 },
+    status: 502,
+    code: "upstream_empty",
+  },
   auth: {
     ...ACCOUNT,
     means: "401: the router's key is not valid",
@@ -290,7 +299,7 @@ export const TAXONOMY = {
 export type ErrorCase = keyof typeof TAXONOMY;
 
 /** What decides about a failure. */
-export type Failing = Pick<ProviderError, "kind" | "subkind" | "status" | "retryAfterMs">;
+export type Failing = Pick<ProviderError, "kind" | "subkind" | "status" | "code" | "retryAfterMs">;
 
 export function policyOf(error: Failing): Policy {
   const found: string = `${error.kind}/${error.subkind ?? subkindOf(error)}`;
@@ -298,8 +307,9 @@ export function policyOf(error: Failing): Policy {
 }
 
 /** Told apart by the status alone, for every provider alike. */
-function subkindOf({ kind, status, retryAfterMs }: Failing): ErrorSubkind | undefined {
-  if (kind === "auth" && status === 403) return "permission";
+function subkindOf({ kind, status, code, retryAfterMs }: Failing): ErrorSubkind | undefined {
+  // Where a bad key is told with 403 as well, the dialect says that it is one.
+  if (kind === "auth" && status === 403 && code !== TAXONOMY.auth.code) return "permission";
   if (kind === "timeout" && (status === 408 || status === 504)) return "told";
   if (kind === "quota" && status === 402 && retryAfterMs !== undefined) return "transient";
   // A head had come: what broke is one answer, not the way there.

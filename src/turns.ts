@@ -5,6 +5,7 @@ import { targetName } from "./dialect.ts";
 import type { Health, HealthTarget } from "./health.ts";
 import { createLease, type Lease } from "./lease.ts";
 import type { Ask, Limits, Need, Option, Reservation } from "./limits.ts";
+import { verdict } from "./retry.ts";
 import { type Asked, maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
@@ -101,7 +102,7 @@ function bySoonest({ health }: TurnDeps, seeking: Seeking, eligible: readonly nu
 const SPARE_TIERS = ["flex"];
 
 /** Whose breaker a call of this candidate is about. */
-export function healthTargetAt({ asked, planned }: Seeking, at: number): HealthTarget {
+function healthTargetAt({ asked, planned }: Seeking, at: number): HealthTarget {
   const { target, set } = planned.candidates[at] as PlannedTarget;
   const tier = set.service_tier ?? asked.request.body.service_tier;
   const name = targetName(target);
@@ -135,4 +136,17 @@ function noCapacity(retryAfterMs: number, lacks: string): ProviderError {
     param: lacks,
     retryAfterMs,
   };
+}
+
+/** What follows a failed call. A candidate whose breaker is open is no reason not to repeat a call that may be repeated; it is
+ *  one to go on to before giving up. */
+export function decide(
+  { health }: TurnDeps,
+  seeking: Seeking,
+  { error, others, ...tries }: { error: ProviderError; others: readonly number[]; onTarget: number; msLeft: number },
+): ReturnType<typeof verdict> {
+  const { mayPassFilter } = seeking.planned;
+  const hasHealthy = others.some((at) => health.admits(healthTargetAt(seeking, at)));
+  const first = verdict(error, { ...tries, mayPassFilter, hasNext: hasHealthy });
+  return first === "stop" ? verdict(error, { ...tries, mayPassFilter, hasNext: others.length > 0 }) : first;
 }

@@ -84,6 +84,63 @@ describe("whose failure it is", () => {
     ]);
   });
 
+  const SUBKINDS: [error: ProviderError, inARow: number, scope: "target" | "provider", openMs: number][] = [
+    [failed("auth", { status: 403 }), 1, "target", 10 * MINUTE_MS],
+    [failed("auth", { status: 403, code: "upstream_auth_error" }), 1, "provider", 10 * MINUTE_MS],
+    [failed("auth", { status: 401 }), 1, "provider", 10 * MINUTE_MS],
+    [failed("quota", { subkind: "no_allowance" }), 1, "target", HOUR_MS],
+    [failed("network", { subkind: "connect" }), 2, "provider", 5 * SECOND_MS],
+    [failed("network", { subkind: "certificate" }), 1, "provider", MINUTE_MS],
+    [failed("network", { subkind: "broken" }), 5, "target", 5 * SECOND_MS],
+    [failed("timeout", { subkind: "connect" }), 2, "provider", 5 * SECOND_MS],
+    [failed("timeout", { status: 408 }), 5, "target", 5 * SECOND_MS],
+    [failed("rate_limited", { subkind: "no_spare_capacity" }), 1, "target", 30 * SECOND_MS],
+  ];
+  test.each(SUBKINDS)("%o: after %i in a row the %s is passed over for %i ms", (error, inARow, scope, openMs) => {
+    const world = new World();
+    world.calls(A, ...times(inARow - 1, error));
+    expect(world.openMs(A)).toBe(0);
+    world.calls(A, error);
+    expect(world.openMs(A)).toBe(openMs);
+    expect(world.health.admits(B)).toBe(scope === "target");
+  });
+
+  test.each([
+    failed("server", { status: 500, subkind: "repeated" }),
+    failed("quota", { status: 402, retryAfterMs: 5_000 }),
+    failed("rate_limited", { subkind: "slow_down" }),
+    failed("rate_limited", { subkind: "daily_quota" }),
+  ])("%o is no fault of the target, however often it happens", (error) => {
+    const world = new World();
+    world.calls(A, ...times(50, error));
+    expect(world.health.status()).toEqual([]);
+  });
+
+  test("an empty answer is half a failure: ten in a row, or what real failures are there to half as many", () => {
+    const empty = failed("malformed", { subkind: "empty" });
+    const world = new World();
+    world.calls(A, ...times(9, empty));
+    expect(world.health.admits(A)).toBe(true);
+    world.calls(A, empty);
+    expect(world.health.admits(A)).toBe(false);
+    const mixed = new World();
+    mixed.calls(A, ...times(2, empty), ...times(3, "server" as const));
+    expect(mixed.health.admits(A)).toBe(true);
+    mixed.calls(A, "server");
+    expect(mixed.health.admits(A)).toBe(false);
+  });
+
+  test("money that is missing parks for five minutes, then for twice as long each time, up to an hour", () => {
+    const world = new World();
+    const parked = [1, 2, 3, 4, 5, 6].map(() => {
+      world.calls(A, failed("quota", { status: 402 }));
+      const ms = world.openMs(A);
+      world.waitUntilHalfOpen(A);
+      return ms / MINUTE_MS;
+    });
+    expect(parked).toEqual([5, 10, 20, 40, 60, 60]);
+  });
+
   const NOBODYS = [
     ...(["rate_limited", "invalid_request", "context_length"] as const),
     ...(["unsupported", "content_filter", "cancelled"] as const),

@@ -6,6 +6,7 @@ import type { Accounting, EnabledProvider, Target } from "../src/dialect.ts";
 import { Bucket } from "../src/limits/bucket.ts";
 import { Pool, type Refusal } from "../src/limits/pool.ts";
 import { Quota } from "../src/limits/quota.ts";
+import { RampGuard } from "../src/limits/ramp-guard.ts";
 import { createLimits, type Limits, type Need, type PoolConfig, type Priority, type Turn } from "../src/limits.ts";
 
 const NEED: Need = { inputTokens: 100, cachedTokens: 0, outputTokens: 50, maxOutputTokens: 1_000, expectedMs: 1_000 };
@@ -486,11 +487,111 @@ describe("learning", () => {
     expect(unknown.status(NOW + 10_000).concurrency).toBe(19);
   });
 
+  test("after slow_down three tenths less is sent", () => {
+    const refused = pool({ requests: 600 });
+    refused.refuse({ waitMs: 0, reaction: "slow_down" }, NOW);
+    expect(refused.status(NOW).scale).toBe(0.7);
+  });
+
+  test("a refusal about money that will be there soon blocks, and lowers nothing", () => {
+    const refused = pool({ requests: 600 });
+    refused.refuse({ waitMs: 5_000, reaction: "block" }, NOW);
+    expect(refused.wait(amounts, NOW, 1_000)).toEqual({ ms: 5_000, for: "blocked" });
+    expect(refused.status(NOW).scale).toBe(1);
+  });
+
   test("a refusal while much was left shortens what may be taken at once", () => {
     const bursty = pool({ requests: 600 });
     expect(bursty.status(NOW).rates[0]?.level).toBe(98);
     bursty.refuse(lower(0), NOW);
     expect(bursty.status(NOW).rates[0]?.level).toBeLessThanOrEqual(49);
+  });
+
+  describe("a daily quota beside which a short wait is told", () => {
+    const HOUR_MS = 3_600_000;
+    // 14 November 2023, 14:13:20 in California: 35,200 s before midnight.
+    const TILL_MIDNIGHT_MS = 35_200_000;
+    const daily = (quotaId: string, waitMs: number | undefined = 36_000): Refusal => {
+      return { waitMs, reaction: "day", quotaId };
+    };
+    const gemini = () => new Pool({ name: "p", allowance: {}, zone: "America/Los_Angeles", draw: () => 0 });
+    const waitAt = (tried: Pool, nowMs: number) => tried.wait(amounts, nowMs, 1_000);
+
+    test("is waited for once, as told", () => {
+      const told = gemini();
+      told.refuse(daily("PerDay"), NOW);
+      expect(waitAt(told, NOW)).toEqual({ ms: 36_000, for: "blocked" });
+      expect(waitAt(told, NOW + 36_000).ms).toBe(0);
+    });
+
+    test("parks until midnight where the provider is when it refuses again after the wait, with one try an hour", () => {
+      const told = gemini();
+      told.refuse(daily("PerDay"), NOW);
+      told.refuse(daily("PerDay"), NOW + 40_000);
+      expect(waitAt(told, NOW + 40_000)).toEqual({ ms: HOUR_MS, for: "blocked" });
+      const probeMs = NOW + 40_000 + HOUR_MS;
+      expect(waitAt(told, probeMs).ms).toBe(0);
+      told.take(amounts, probeMs);
+      expect(waitAt(told, probeMs).for).toBe("day");
+      told.refuse(daily("PerDay"), probeMs);
+      told.release(false, probeMs);
+      expect(waitAt(told, probeMs)).toEqual({ ms: HOUR_MS, for: "blocked" });
+      const midnightMs = NOW + TILL_MIDNIGHT_MS;
+      told.take(amounts, midnightMs);
+      expect(waitAt(told, midnightMs).ms).toBe(0);
+    });
+
+    test("is not taken for used up by calls that were under way when it was first told", () => {
+      const told = gemini();
+      told.refuse(daily("PerDay"), NOW);
+      told.refuse(daily("PerDay"), NOW + 10_000);
+      expect(waitAt(told, NOW + 50_000).ms).toBe(0);
+    });
+
+    test("is meant when calls succeed after the wait: the next refusal is waited for again", () => {
+      const told = gemini();
+      told.refuse(daily("PerDay"), NOW);
+      told.take(amounts, NOW + 40_000);
+      told.release(true, NOW + 41_000);
+      told.refuse(daily("PerDay"), NOW + 60_000);
+      expect(waitAt(told, NOW + 60_000).ms).toBe(36_000);
+    });
+
+    test("another quota has a wait of its own", () => {
+      const told = gemini();
+      told.refuse(daily("RequestsPerDay"), NOW);
+      told.refuse(daily("TokensPerDay"), NOW + 40_000);
+      expect(waitAt(told, NOW + 40_000).ms).toBe(36_000);
+    });
+
+    test("without a wait is used up at once; a probe that succeeds ends it", () => {
+      const told = gemini();
+      told.refuse({ waitMs: undefined, reaction: "day", quotaId: "PerDay" }, NOW);
+      expect(waitAt(told, NOW)).toEqual({ ms: HOUR_MS, for: "blocked" });
+      told.take(amounts, NOW + HOUR_MS);
+      expect(waitAt(told, NOW + HOUR_MS).for).toBe("day");
+      told.release(true, NOW + HOUR_MS + 1_000);
+      told.take(amounts, NOW + HOUR_MS + 1_000);
+      expect(waitAt(told, NOW + HOUR_MS + 1_000).ms).toBe(0);
+    });
+
+    test("outlives the process: the hour that is left of the wait, and that one call at a time tries", () => {
+      const told = gemini();
+      told.refuse({ waitMs: undefined, reaction: "day", quotaId: "PerDay" }, NOW);
+      const later = gemini();
+      later.restore(JSON.parse(JSON.stringify(told.export(NOW))), NOW + 60_000);
+      expect(waitAt(later, NOW + 60_000)).toEqual({ ms: HOUR_MS - 60_000, for: "blocked" });
+      later.take(amounts, NOW + HOUR_MS);
+      expect(waitAt(later, NOW + HOUR_MS).for).toBe("day");
+    });
+
+    test("a wait of hours that any limit tells is tried by one call an hour as well", () => {
+      const told = gemini();
+      told.refuse(lower(5 * HOUR_MS), NOW);
+      expect(waitAt(told, NOW)).toEqual({ ms: HOUR_MS, for: "blocked" });
+      told.take(amounts, NOW + HOUR_MS);
+      expect(waitAt(told, NOW + HOUR_MS).for).toBe("day");
+    });
   });
 
   test("parked pools and used quotas outlive the process, others do not", async () => {
@@ -545,4 +646,74 @@ test("whatever is asked, settled, refused and abandoned: every place is given ba
     }),
     { numRuns: 60 },
   );
+});
+
+describe("after a refusal for growing too quickly", () => {
+  const MINUTE_MS = 60_000;
+  const START = 1_700_000_040_000;
+
+  test("no minute takes more than half as much again as the largest of the fifteen before it", () => {
+    const guard = new RampGuard();
+    guard.admit(500_000, START - 16 * MINUTE_MS);
+    guard.admit(20_000, START - 3 * MINUTE_MS);
+    guard.admit(40_000, START - 2 * MINUTE_MS);
+    expect(guard.waitMs(1_000_000, START)).toBe(0);
+    guard.arm(START);
+    guard.admit(50_000, START);
+    expect(guard.waitMs(10_000, START)).toBe(0);
+    expect(guard.waitMs(10_001, START)).toBe(MINUTE_MS);
+    expect(guard.waitMs(10_001, START + 59_000)).toBe(1_000);
+    // The next minute may take half as much again as this one took.
+    guard.admit(10_000, START + 59_000);
+    guard.admit(1, START + MINUTE_MS);
+    expect(guard.waitMs(89_999, START + MINUTE_MS)).toBe(0);
+    expect(guard.waitMs(90_000, START + MINUTE_MS)).toBeGreaterThan(0);
+  });
+
+  test("it is forgotten a quarter of an hour after the last of them", () => {
+    const guard = new RampGuard();
+    guard.arm(START);
+    guard.admit(100_000, START);
+    expect(guard.waitMs(1, START)).toBeGreaterThan(0);
+    guard.admit(100_000, START + 15 * MINUTE_MS);
+    expect(guard.waitMs(1_000_000, START + 15 * MINUTE_MS)).toBe(0);
+  });
+
+  test("one call passes in a minute that has taken nothing, whatever its size, and ten thousand tokens always do", () => {
+    const guard = new RampGuard();
+    guard.arm(START);
+    expect(guard.waitMs(5_000_000, START)).toBe(0);
+    guard.admit(4_000, START);
+    expect(guard.waitMs(6_000, START)).toBe(0);
+    expect(guard.waitMs(6_001, START)).toBeGreaterThan(0);
+  });
+
+  test("whatever is asked for, what is admitted keeps to it and nobody waits for longer than a minute", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(90_000), fc.integer({ min: 1, max: 40_000 })), { minLength: 1, maxLength: 200 }),
+        (steps) => {
+          const guard = new RampGuard();
+          guard.arm(START);
+          const byMinute = new Map<number, { tokens: number; calls: number }>();
+          let nowMs = START;
+          for (const [passedMs, tokens] of steps) {
+            nowMs += passedMs;
+            if (nowMs >= START + 14 * MINUTE_MS) return;
+            const waitMs = guard.waitMs(tokens, nowMs);
+            expect(waitMs).toBeLessThanOrEqual(MINUTE_MS);
+            if (waitMs > 0) continue;
+            guard.admit(tokens, nowMs);
+            const minute = Math.floor(nowMs / MINUTE_MS);
+            const { tokens: before, calls } = byMinute.get(minute) ?? { tokens: 0, calls: 0 };
+            byMinute.set(minute, { tokens: before + tokens, calls: calls + 1 });
+          }
+          for (const [minute, { tokens, calls }] of byMinute) {
+            const earlier = [...byMinute].filter(([other]) => other < minute).map(([, taken]) => taken.tokens);
+            if (calls > 1) expect(tokens).toBeLessThanOrEqual(Math.max(10_000, 1.5 * Math.max(0, ...earlier)));
+          }
+        },
+      ),
+    );
+  });
 });

@@ -12,8 +12,8 @@ function failed(kind: ErrorKind, more: Partial<ProviderError> = {}): ProviderErr
 const SERVER = failed("server", { status: 500 });
 
 /** A failure that was not billed. */
-function lost(hadOutput: boolean, costNanoUsd: number | undefined = 0): Lost {
-  return { hadOutput, costNanoUsd };
+function lost(hadOutput: boolean, ...cost: (number | undefined)[]): Lost {
+  return { hadOutput, costNanoUsd: cost.length === 0 ? 0 : cost[0] };
 }
 
 class World {
@@ -117,6 +117,53 @@ describe("what it costs", () => {
 
   test("an answer that broke off counts twice: a fresh process may repair five", () => {
     expect(new World().retries(failed("truncated"), true)).toBe(5);
+  });
+});
+
+describe("in money", () => {
+  const DOLLAR = 1_000_000_000;
+  const hundred = (world: World) => {
+    for (let at = 0; at < 100; at += 1) world.budget.onCost(DOLLAR);
+  };
+  /** Dollars that may be paid twice right now, in steps of ten cents. */
+  const again = (world: World) => {
+    let paid = 0;
+    while (paid < 600 && world.budget.spend(FREE, lost(false, DOLLAR / 10))) paid += 10;
+    return paid / 100;
+  };
+  /** Takes nothing of the count, so that only money bounds it. */
+  const FREE = failed("network", { subkind: "connect" });
+
+  test("at most one twentieth of the last hour's spend is paid a second time", () => {
+    const world = new World();
+    hundred(world);
+    expect(again(world)).toBe(5);
+  });
+
+  test("what little was spent allows half a dollar an hour", () => {
+    const world = new World();
+    expect(again(world)).toBe(0.5);
+    world.nowMs += 59 * 60_000;
+    expect(again(world)).toBe(0);
+    world.nowMs += 60_000;
+    expect(again(world)).toBe(0.5);
+  });
+
+  test("an hour later what was spent no longer counts", () => {
+    const world = new World();
+    hundred(world);
+    world.nowMs += 59 * 60_000;
+    expect(again(world)).toBe(5);
+    world.nowMs += 60 * 60_000;
+    expect(again(world)).toBe(0.5);
+  });
+
+  test("a failure that cost nothing may be repeated whatever was paid, and so may one whose cost nobody knows", () => {
+    const world = new World();
+    again(world);
+    expect(world.budget.spend(FREE, lost(false, DOLLAR / 10))).toBe(false);
+    expect(world.budget.spend(SERVER, lost(false, 0))).toBe(true);
+    expect(world.budget.spend(SERVER, lost(false, undefined))).toBe(true);
   });
 });
 

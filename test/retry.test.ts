@@ -166,3 +166,35 @@ describe("what the caller hears", () => {
     expect(toCallerError(failed("context_length", { status: 413 })).status).toBe(400);
   });
 });
+
+test("a content policy's refusal moves on only where the rule allows it, and then only to another candidate", () => {
+  const error = failed("content_filter");
+  const tries = { onTarget: 1, msLeft: FAR };
+  expect(verdict(error, { ...tries, hasNext: true })).toBe("stop");
+  expect(verdict(error, { ...tries, hasNext: true, mayPassFilter: true })).toBe("next");
+  expect(verdict(error, { ...tries, hasNext: false, mayPassFilter: true })).toBe("stop");
+});
+
+describe("subkinds", () => {
+  const ROWS: [error: ProviderError, withNext: string, alone: string][] = [
+    [failed("rate_limited", { subkind: "slow_down" }), "next", "stop"],
+    [failed("rate_limited", { subkind: "no_spare_capacity" }), "next", "stop"],
+    [failed("rate_limited", { subkind: "daily_quota", retryAfterMs: 5_000 }), "next", "again"],
+    [failed("server", { subkind: "repeated", status: 500 }), "stop", "stop"],
+    [failed("network", { subkind: "certificate" }), "next", "stop"],
+    [failed("timeout", { status: 504 }), "next", "again"],
+    [failed("timeout", { subkind: "connect" }), "next", "stop"],
+    [failed("quota", { status: 402, retryAfterMs: 5_000 }), "next", "again"],
+    [failed("quota", { status: 402 }), "next", "stop"],
+    [failed("quota", { status: 429, retryAfterMs: 5_000 }), "next", "stop"],
+  ];
+  test.each(ROWS)("%o: with another candidate %s, alone %s", (error, withNext, alone) => {
+    expect(verdict(error, { onTarget: 1, hasNext: true, msLeft: FAR })).toBe(withNext);
+    expect(verdict(error, { onTarget: 1, hasNext: false, msLeft: FAR })).toBe(alone);
+  });
+
+  test("a daily quota is told in our words: the provider's speak of our account", () => {
+    const { message, status } = toCallerError(failed("rate_limited", { subkind: "daily_quota", message: "your plan" }));
+    expect({ status, message }).toEqual({ status: 429, message: expect.not.stringContaining("your plan") });
+  });
+});

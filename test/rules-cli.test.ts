@@ -130,7 +130,7 @@ describe("signalbox rules diff", () => {
     const before =
       'version: 1\nrules:\n  - name: gpt\n    model: "gpt-6-*"\n    from: [openai/gpt-6-luna]\n    attempts: 2\n';
     const renamed = before.replace("name: gpt", "name: renamed");
-    const bounded = before.replace("attempts: 2", "attempts: 4\n    set: { temperature: 0 }");
+    const bounded = before.replace("attempts: 2", "attempts: 4\n    on_filter: next\n    set: { temperature: 0 }");
     const denied =
       'version: 1\nrules:\n  - name: gpt\n    model: "gpt-6-*"\n    deny: { status: 403, message: Not today. }\n';
     const cwd = folderOf({
@@ -143,7 +143,7 @@ describe("signalbox rules diff", () => {
     expect(diff("a")).toMatch(/^Rules: no rule or alias changed\.\n\n\d+ model names, .*: all go where they went\.\n$/);
     expect(diff("renamed")).toMatch(/added rule "renamed"; removed rule "gpt"[\s\S]*: all go where they went\.\n$/);
     expect(diff("bounded")).toMatch(
-      /\ngpt-6-.*, gpt-6-.*: every request\n {2}before {2}rule "gpt", balanced: openai\/gpt-6-luna \(2 attempts, set \{\}\)\n {2}after {3}rule "gpt", balanced: openai\/gpt-6-luna \(4 attempts, set \{"temperature":0\}\)\n/,
+      /\ngpt-6-.*, gpt-6-.*: every request\n {2}before {2}rule "gpt", balanced: openai\/gpt-6-luna \(2 attempts, on_filter stop, set \{\}\)\n {2}after {3}rule "gpt", balanced: openai\/gpt-6-luna \(4 attempts, on_filter next, set \{"temperature":0\}\)\n/,
     );
     expect(diff("denied")).toContain('  after   rule "gpt": refused, 403 Not today.\n');
   });

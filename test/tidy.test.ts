@@ -69,7 +69,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "loop",
     files:
-      /^src\/(answer-reader|attachments|attempt|continuation|failures|gateway|lease|spending|stream-failover|turns)\.ts$/,
+      /^src\/(answer-reader|attachments|attempt|attempt-row|continuation|failures|gateway|lease|spending|stream-failover|turns)\.ts$/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health", "budgets"],
   },
   { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },

@@ -2,9 +2,11 @@
 import { getEventListeners } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ProviderError } from "../src/chat.ts";
 import { type Clocks, createUpstream, type Opened, type UpstreamRequest } from "../src/upstream.ts";
+import { selfSigned } from "./support/certificate.ts";
 
 const SECRET = "sk-canary-123456";
 /** Longer than any test may take. */
@@ -266,6 +268,24 @@ describe("a connection that fails", () => {
       wasSent: false,
     });
     expect(connections).toEqual([]);
+  });
+
+  test("because the certificate is nobody's was certainly never used, and says so", async () => {
+    const server = createTlsServer(selfSigned("127.0.0.1"), () => {});
+    server.on("tlsClientError", () => {});
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    expect(await upstream().send(call(`https://127.0.0.1:${port}/v1/chat`))).toEqual({
+      kind: "error",
+      error: {
+        kind: "network",
+        subkind: "certificate",
+        message: "The provider's certificate is not valid (DEPTH_ZERO_SELF_SIGNED_CERT).",
+        code: "upstream_unreachable",
+      },
+      wasSent: false,
+    });
   });
 
   test("before the head of the answer may have been used", async () => {

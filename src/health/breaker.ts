@@ -110,17 +110,18 @@ export class Breaker {
     this.#era += 1;
   }
 
-  /** `inARowMax`: how many failures of this sort one after the other open it. */
+  /** `inARowMax`: how many failures of this sort one after the other open it, each counting as `weight`. */
   fail(
     era: number,
-    how: { reason: string; inARowMax: number; toldMs?: number | undefined },
+    how: { reason: string; inARowMax: number; weight?: number; toldMs?: number | undefined },
     nowMs: number,
     draw: number,
   ): void {
-    this.#count(1, nowMs);
+    const { weight = 1 } = how;
+    this.#count(weight, nowMs);
     if (era !== this.#era) return;
     this.#running -= 1;
-    this.#inARow += 1;
+    this.#inARow += weight;
     // Called for want of anything better: it is known to be out, and being tried does not keep it out for longer.
     if (this.#state === "open") return;
     const isTooOften = this.#outcomes >= SAMPLES_MIN && this.#failures / this.#outcomes > RATE_MAX;
@@ -177,7 +178,7 @@ export class Breaker {
     return Math.max(0, count - Math.floor((nowMs - this.#closedAtMs) / FORGIVEN_EVERY_MS));
   }
 
-  #count(failure: 0 | 1, nowMs: number): void {
+  #count(failure: number, nowMs: number): void {
     this.#decay(nowMs);
     this.#outcomes += 1;
     this.#failures += failure;

@@ -64,6 +64,13 @@ export interface PoolStatus {
   blocked_until: string | null;
 }
 
+export interface SavedPool {
+  blockedUntilMs: number;
+  /** Absent in what earlier versions saved. */
+  triedUntilMs?: number;
+  quotas: Record<string, { used: number; resetAtMs: number }>;
+}
+
 export interface Wait {
   ms: number;
   /** What there is too little of. */
@@ -283,21 +290,19 @@ export class Pool {
   }
 
   /** What a later process should know; `undefined` when there is nothing. */
-  export(
-    nowMs: number,
-  ): { blockedUntilMs: number; quotas: Record<string, { used: number; resetAtMs: number }> } | undefined {
+  export(nowMs: number): SavedPool | undefined {
     const quotas = Object.fromEntries(
       [...this.#quotas].map(([counts, quota]) => [counts, { used: quota.used(nowMs), resetAtMs: quota.resetAtMs }]),
     );
-    if (this.#blockedUntilMs <= nowMs && this.#quotas.size === 0) return undefined;
-    return { blockedUntilMs: this.#blockedUntilMs, quotas };
+    const [blockedUntilMs, triedUntilMs] = [this.#blockedUntilMs, this.#triedUntilMs];
+    if (Math.max(blockedUntilMs, triedUntilMs) <= nowMs && this.#quotas.size === 0) return undefined;
+    return { blockedUntilMs, triedUntilMs, quotas };
   }
 
-  restore(
-    saved: { blockedUntilMs: number; quotas: Record<string, { used: number; resetAtMs: number }> },
-    nowMs: number,
-  ): void {
+  restore(saved: SavedPool, nowMs: number): void {
     this.park(Math.min(saved.blockedUntilMs, nowMs + BLOCKED_MS_MAX));
+    // A day, and an hour more for the one on which the clocks go back; a longer wait is told again by the next refusal.
+    this.#triedUntilMs = Math.min(saved.triedUntilMs ?? 0, nowMs + 25 * BLOCKED_MS_MAX);
     for (const [counts, quota] of this.#quotas) {
       const known = saved.quotas[counts];
       if (known !== undefined) quota.restore(known.used, known.resetAtMs, nowMs);

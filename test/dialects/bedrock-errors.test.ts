@@ -24,7 +24,7 @@ const CASES: Case[] = [
     type: "ThrottlingException",
     message: "Too many tokens per day, please wait before trying again.",
     kind: "rate_limited",
-    more: { retryAfterMs: 12 * 3_600_000 },
+    more: { subkind: "daily_quota", retryAfterMs: 12 * 3_600_000 },
   },
   { says: "a model that is not ready", status: 429, type: "ModelNotReadyException", kind: "overloaded" },
   { says: "a service quota", status: 400, type: "ServiceQuotaExceededException", kind: "quota" },

@@ -71,6 +71,13 @@ describe("the kind of a refusal decides what happens next", () => {
     ["overloaded", 529, "", "529"],
     ["overloaded", 498, say("flex capacity"), "498 (Groq)"],
     ["rate_limited", 429, say("slow down"), "429"],
+    ["rate_limited", 503, say("Slow Down", "slow_down"), "503 whose code is that of a rate (OpenAI)"],
+    [
+      "content_filter",
+      403,
+      say("Your chosen model requires moderation and your input was flagged"),
+      "403 (OpenRouter)",
+    ],
     ["rate_limited", 413, say("Request too large … tokens per minute (TPM): Limit 6000"), "413 that is a rate (Groq)"],
     ["context_length", 413, say("prompt is too long"), "413 that is a length"],
     ["context_length", 400, say("maximum context length is 8192 tokens"), "400 that is a length"],
@@ -91,6 +98,16 @@ describe("the kind of a refusal decides what happens next", () => {
     ["malformed", 301, "<html>moved</html>", "a redirect: the address is wrong"],
   ])("%s: %i %s %s", (kind, status, body) => {
     expect(refusal(status, body).kind).toBe(kind);
+  });
+
+  test.each([
+    [429, say("slow down", "slow_down"), "slow_down"],
+    [429, say("There was a sudden increase in your request rate."), "slow_down"],
+    [429, say("Resource unavailable, please try again.", "resource_unavailable"), "no_spare_capacity"],
+    [429, say("Rate limit reached for requests per minute", "rate_limit_exceeded"), undefined],
+    [500, say("slow down", "slow_down"), undefined],
+  ])("%i %o is of the subkind %s", (status, body, subkind) => {
+    expect(refusal(status, body).subkind).toBe(subkind);
   });
 
   test("a rate limit that advises to visit the billing page is a rate limit", () => {
