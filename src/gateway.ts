@@ -19,8 +19,8 @@ import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
-import { firstByteMs, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
-import type { Clocks } from "./upstream.ts";
+import { type Ended, type Switch, withFailover } from "./stream-failover.ts";
+import { clocksFor, keepPlace, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps {
   snapshot(): Snapshot;
@@ -57,6 +57,8 @@ export interface Story {
   trace: Trace;
   /** The calls that were made, in order: `status` is the provider's, 0 when it gave none. */
   calls: { target: Target; status: number; error: ErrorKind | undefined }[];
+  /** A stream that went on at another target. */
+  switched?: Switch;
 }
 
 interface Told {
@@ -129,7 +131,9 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
     const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
     const { catalogVersion } = snapshot;
-    return await tryCandidates({ row, seeking, planned, catalogVersion, deadlineMs, calls: 0 });
+    const { request } = input;
+    const endStream = (how: Ended) => finish(row, how);
+    return await tryCandidates({ row, request, seeking, planned, catalogVersion, deadlineMs, calls: 0, endStream });
   } catch (error) {
     if (!(error instanceof LedgerUnavailable)) throw error;
     const message = "The router cannot record calls at the moment, so it makes none.";
@@ -161,12 +165,15 @@ interface Failure {
 /** The state of one request on its way through the candidates. */
 interface Run {
   row: RequestRow;
+  /** What is asked of the next call. */
+  request: ChatRequest;
   seeking: Seeking;
   planned: Plan;
   catalogVersion: string;
   deadlineMs: number;
   /** Calls made so far; each has its row in the ledger. */
   calls: number;
+  endStream(how: Ended): void;
 }
 
 /** Refusals for being one too many cost nothing: they may be one more than other attempts. */
@@ -186,7 +193,12 @@ async function tryCandidates(run: Run): Promise<Outcome> {
     const { at, lease } = found;
     const { target } = planned.candidates[at] as PlannedTarget;
     const result = await callAndRepair(run, at, lease);
-    if (result.kind === "buffered" || result.kind === "stream") return answered(row, target, run.calls, result);
+    if (result.kind === "buffered") return answered(row, target, run.calls, result);
+    if (result.kind === "stream") {
+      const others = attempts + 1 < planned.maxAttempts ? eligible.filter((index) => index !== at) : [];
+      const call = (found: Place) => callAndRepair(run, found.at, found.lease);
+      return answered(row, target, run.calls, withFailover(run, { first: result, target, others, call }));
+    }
     const { error } = result;
     failures.push({ target, error });
     if (result.kind !== "refused") attempts += 1;
@@ -237,7 +249,7 @@ async function callAndContinue(run: Run, at: number, lease: Lease, repairs: read
   if (first.kind === "buffered") return continueBuffered(first, again);
   if (first.kind !== "stream") return first;
   return continueStream(first, again, (error) => {
-    finish(run.row, { status: 200, attempts: run.calls, error, warnings: first.encoded.warnings });
+    run.endStream({ status: 200, attempts: run.calls, error, warnings: first.encoded.warnings });
   });
 }
 
@@ -249,14 +261,13 @@ async function callTarget(
   const { deps, input } = run.row;
   const { planned } = run;
   const { target, set } = planned.candidates[at] as PlannedTarget;
-  const msLeft = run.deadlineMs - deps.nowMs();
   const number = run.calls + 1;
-  const { body, warnings } = applySet(input.request.body, set);
+  const { body, warnings } = applySet(run.request.body, set);
   const result = await callOnce(deps, {
     requestId: input.requestId,
     number,
     caller: input.caller,
-    request: body === input.request.body ? input.request : { ...input.request, body },
+    request: body === run.request.body ? run.request : { ...run.request, body },
     target,
     ruleName: planned.ruleName,
     affinity: { id: input.affinityId, ttlMs: planned.affinityTtlMs },
@@ -264,8 +275,8 @@ async function callTarget(
     catalogVersion: run.catalogVersion,
     signal: input.signal,
     drainMs: planned.drainMs,
-    clocks: clocksFor(run, at, msLeft),
-    onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
+    clocks: clocksFor(deps, run.seeking, at),
+    onStreamEnd: (error) => run.endStream({ status: 200, attempts: number, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {
     how.lease.cancel();
     throw bug;
@@ -278,21 +289,6 @@ async function callTarget(
   }
   if ("encoded" in result) result.encoded.warnings.unshift(...warnings);
   return result;
-}
-
-/**
- * A stream shows within its first-byte clock whether it lives. A buffered answer shows nothing before it is complete, so
- * an attempt that has a successor gets half of the time that is left, and a hanging provider still leaves time for it.
- */
-function clocksFor({ planned, row }: Run, at: number, msLeft: number): Clocks {
-  const { connectMs, idleMs, contentIdleMs } = planned;
-  if (row.input.request.stream) {
-    const totalMs = Math.max(1, msLeft);
-    return { connectMs, firstByteMs: firstByteMs(row.deps, planned, at), idleMs, contentIdleMs, totalMs };
-  }
-  const hasSuccessor = at + 1 < planned.candidates.length;
-  const totalMs = Math.max(1, hasSuccessor ? msLeft / 2 : msLeft);
-  return { connectMs, firstByteMs: totalMs, idleMs: totalMs, contentIdleMs: totalMs, totalMs };
 }
 
 /** A request that was too long for this window only goes on to a window known to be larger. */
@@ -352,14 +348,7 @@ function metadataOf(last: Failure, failures: Failure[]): JsonObject {
   return metadata;
 }
 
-interface Finish {
-  status: number;
-  attempts: number;
-  error: ProviderError | undefined;
-  warnings: string[];
-}
-
-function finish(row: RequestRow, { status, attempts, error, warnings }: Finish): void {
+function finish(row: RequestRow, { status, attempts, error, warnings }: Ended): void {
   const { deps, input } = row;
   deps.ledger.finishRequest({
     requestId: input.requestId,

@@ -80,6 +80,7 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     queue: [planned.priority, planned.maxWaitMs],
     affinityTtl: affinityTtlMs,
     drain: planned.drainMs,
+    continuesStreams: planned.continuesStreams,
     explored: trace.explored,
     passedOver: trace.passedOver.map(({ rule, why }) => `${rule}: ${why}`),
     sent: Object.fromEntries(sent),

@@ -33,6 +33,7 @@ const ON_DEMAND = [
   "queue",
   "affinityTtl",
   "drain",
+  "continuesStreams",
   "explored",
   "passedOver",
   "sent",

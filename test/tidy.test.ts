@@ -24,7 +24,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "pure",
     files:
-      /^src\/((sse|event-stream|pricing|retry|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
+      /^src\/((sse|event-stream|continued-text|pricing|retry|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },

@@ -44,6 +44,8 @@ export interface Plan {
   affinityTtlMs: number | undefined;
   /** When the caller leaves, a running answer is read on for so long, for its exact usage. */
   drainMs: number | undefined;
+  /** A plain text whose provider fails in the middle goes on at the next candidate. */
+  continuesStreams: boolean;
   ruleName: string;
   /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
   decision: string;
@@ -178,6 +180,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
     affinityTtlMs: rule?.affinityTtlMs,
     drainMs: rule?.drainMs,
+    continuesStreams: rule?.continuesStreams === true,
     ruleName: rule?.name ?? "",
     decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,
   };
