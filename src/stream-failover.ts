@@ -187,8 +187,8 @@ async function* rest(first: Stream, parts: Stream[], text: string, error: Provid
   }
 }
 
-/** What the caller sees of one event of the continuation: the rest of the text and how it ends. Signed reasoning and the like
- *  belong to an answer that nobody has whole. */
+/** What the caller sees of one event of the continuation: the rest of the text and how it ends. Reasoning in the middle of a text
+ *  would be strange, and what is signed belongs to an answer that nobody has whole. */
 function shown(event: ChatEvent, overlap: OverlapFilter, before: Usage | undefined): ChatEvent[] {
   switch (event.type) {
     case "text_delta": {
@@ -202,7 +202,6 @@ function shown(event: ChatEvent, overlap: OverlapFilter, before: Usage | undefin
     case "error":
       return [...held(overlap), event];
     case "refusal_delta":
-    case "reasoning_delta":
       return [event];
     default:
       return [];

@@ -169,6 +169,20 @@ test("usage is that of both calls as far as it was told, and a cost of which a p
   ]);
 });
 
+test("what the second model thinks before it goes on is not shown in the middle of the text", async () => {
+  const { router, fake } = await start(LUNA, SOL);
+  const answer = router.post(ASK);
+  const first = await fake.next();
+  first.send(chunk({ role: "assistant", content: "Once" }));
+  first.drop();
+  const second = await fake.next();
+  second.send(chunk({ role: "assistant", reasoning_content: "Where was I?" }));
+  finishWith(second, openaiText([" more."]));
+  const text = await (await answer).text();
+  expect(read(text).said).toBe("Once more.");
+  expect(text).not.toContain("Where was I?");
+});
+
 test("silence in mid-answer is a failure like any other, and the provider that hangs is let go", async () => {
   const { router, fake } = await start(LUNA, SOL, ", timeouts: { idle: 50ms }");
   const answer = router.post(ASK);
