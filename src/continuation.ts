@@ -18,11 +18,12 @@ export async function continueBuffered(first: Buffered, again: CallAgain): Promi
   let events = first.events;
   for (let hop = 0; ; hop += 1) {
     const state = stateOf(events);
-    if (state === undefined) return hop === 0 ? first : { ...first, events, bill: sum(bills) };
-    if (hop === HOPS_MAX) return { ...first, events: given(events, undefined).concat(CUT_SHORT), bill: sum(bills) };
+    if (state === undefined) return hop === 0 ? first : { ...first, events, bill: sumOfBills(bills) };
+    if (hop === HOPS_MAX)
+      return { ...first, events: given(events, undefined).concat(CUT_SHORT), bill: sumOfBills(bills) };
     const result = await again(state);
     if (result.kind !== "buffered") return result;
-    const before = sum(bills).usage;
+    const before = sumOfBills(bills).usage;
     bills.push(result.bill);
     events = [...given(events, undefined), ...given(result.events, before).filter((event) => event.type !== "start")];
   }
@@ -34,7 +35,7 @@ export function continueStream(first: Stream, again: CallAgain, onFailure: (erro
   return {
     ...first,
     batches: goOn(first, again, bills, onFailure),
-    bill: () => sum(bills.map((bill) => bill())),
+    bill: () => sumOfBills(bills.map((bill) => bill())),
   };
 }
 
@@ -55,7 +56,7 @@ async function* goOn(
       else yield eventsOnly(batch.pieces.flatMap(({ events }) => laterHop(events, hop, before)));
     }
     if (state === undefined) return;
-    before = sum(bills.map((bill) => bill())).usage;
+    before = sumOfBills(bills.map((bill) => bill())).usage;
     if (hop === HOPS_MAX) {
       yield eventsOnly(CUT_SHORT);
       return;
@@ -103,7 +104,7 @@ function errorOf(result: AttemptResult): ProviderError {
 }
 
 /** The costs of all calls; unknown when one of them is. */
-function sum(bills: Bill[]): Bill {
+export function sumOfBills(bills: Bill[]): Bill {
   return bills.reduce((total, bill) => ({
     usage: bill.usage === undefined ? total.usage : addUsage(total.usage, bill.usage),
     costNanoUsd:

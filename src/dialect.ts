@@ -130,6 +130,9 @@ export interface Outbound {
    * `undefined` when nothing helps. Never a token that `call.repairs` already holds.
    */
   repair?(error: ProviderError, call: Call): Repair | undefined;
+  /** Whether a model goes on with the assistant message a request ends with, as with the beginning of its own answer.
+   *  Absent: none does. */
+  prefills?(target: Target): boolean;
   /** URLs whose contents `encode` needs inline, because this provider does not fetch them itself. */
   attachments?(call: Call): string[];
 }

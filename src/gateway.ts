@@ -31,9 +31,9 @@ import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trac
 import type { Snapshot } from "./routing/snapshot.ts";
 import { refusalOf, type SpendingDeps, setAside, spendingOf } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
+import { type Ended, type Switch, withFailover } from "./stream-failover.ts";
 import { policyOf } from "./taxonomy.ts";
-import { decide, firstByteMs, keepPlace, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
-import type { Clocks } from "./upstream.ts";
+import { clocksFor, decide, keepPlace, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   snapshot(): Snapshot;
@@ -70,6 +70,8 @@ export interface Story {
   trace: Trace;
   /** The calls that were made, in order: `status` is the provider's, 0 when it gave none. */
   calls: { target: Target; status: number; error: ErrorKind | undefined }[];
+  /** A stream that went on at another target. */
+  switched?: Switch;
 }
 
 interface Told {
@@ -151,8 +153,11 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
     const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
     const { catalogVersion } = snapshot;
+    const { request } = input;
+    const endStream = (how: Ended) => finish(row, how);
+    const begun = { row, request, seeking, planned, catalogVersion, deadlineMs, endStream };
     const eligible = [...planned.candidates.keys()];
-    return await tryCandidates({ row, seeking, planned, catalogVersion, deadlineMs, calls: 0, failures: [], eligible });
+    return await tryCandidates({ ...begun, calls: 0, failures: [], eligible });
   } catch (error) {
     if (!(error instanceof LedgerUnavailable)) throw error;
     const message = "The router cannot record calls at the moment, so it makes none.";
@@ -179,6 +184,8 @@ interface RequestRow {
 /** The state of one request on its way through the candidates. */
 interface Run {
   row: RequestRow;
+  /** What is asked of the next call. */
+  request: ChatRequest;
   seeking: Seeking;
   planned: Plan;
   catalogVersion: string;
@@ -188,6 +195,7 @@ interface Run {
   failures: Failure[];
   /** Candidates that may be called next, by index, in order. */
   eligible: number[];
+  endStream(how: Ended): void;
 }
 
 async function tryCandidates(run: Run): Promise<Outcome> {
@@ -211,7 +219,12 @@ async function tryCandidates(run: Run): Promise<Outcome> {
     const { at, lease } = found;
     const { target } = planned.candidates[at] as PlannedTarget;
     const result = await callAndRepair(run, at, lease);
-    if (result.kind === "buffered" || result.kind === "stream") return answered(row, target, run.calls, result);
+    if (result.kind === "buffered") return answered(row, target, run.calls, result);
+    if (result.kind === "stream") {
+      const others = attempts + 1 < planned.maxAttempts ? run.eligible.filter((index) => index !== at) : [];
+      const call = (found: Place) => callAndRepair(run, found.at, found.lease);
+      return answered(row, target, run.calls, withFailover(run, { first: result, target, others, call }));
+    }
     const { error } = result;
     failures.push({ target, error });
     if (result.kind !== "refused") attempts += 1;
@@ -273,7 +286,7 @@ async function callAndContinue(run: Run, at: number, lease: Lease, repairs: read
   if (first.kind === "buffered") return continueBuffered(first, again);
   if (first.kind !== "stream") return first;
   return continueStream(first, again, (error) => {
-    finish(run.row, { status: 200, attempts: run.calls, error, warnings: first.encoded.warnings });
+    run.endStream({ status: 200, attempts: run.calls, error, warnings: first.encoded.warnings });
   });
 }
 
@@ -285,9 +298,8 @@ async function callTarget(
   const { deps, input } = run.row;
   const { planned } = run;
   const { target, set } = planned.candidates[at] as PlannedTarget;
-  const msLeft = run.deadlineMs - deps.nowMs();
   const number = run.calls + 1;
-  const { body, warnings } = applySet(input.request.body, set);
+  const { body, warnings } = applySet(run.request.body, set);
   const money = setAside(deps.budgets, spendingOf(deps, run.seeking.asked, planned, at, body));
   if ("error" in money) {
     how.lease.cancel();
@@ -297,7 +309,7 @@ async function callTarget(
     requestId: input.requestId,
     number,
     caller: input.caller,
-    request: body === input.request.body ? input.request : { ...input.request, body },
+    request: body === run.request.body ? run.request : { ...run.request, body },
     target,
     ruleName: planned.ruleName,
     affinity: { id: input.affinityId, ttlMs: planned.affinityTtlMs },
@@ -306,10 +318,10 @@ async function callTarget(
     catalogVersion: run.catalogVersion,
     signal: input.signal,
     drainMs: planned.drainMs,
-    clocks: clocksFor(run, at, msLeft),
+    clocks: clocksFor(deps, run.seeking, at),
     inView: (error) => inView(run.failures, target, error),
     unfit: (events) => unfit(run, at, events),
-    onStreamEnd: (error) => finish(run.row, { status: 200, attempts: number, error, warnings: warningsOf(result) }),
+    onStreamEnd: (error) => run.endStream({ status: 200, attempts: number, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {
     how.lease.cancel();
     money.cancel();
@@ -325,21 +337,6 @@ async function callTarget(
   }
   if ("encoded" in result) result.encoded.warnings.unshift(...warnings);
   return result;
-}
-
-/**
- * A stream shows within its first-byte clock whether it lives. A buffered answer shows nothing before it is complete, so
- * an attempt that has a successor gets half of the time that is left, and a hanging provider still leaves time for it.
- */
-function clocksFor({ planned, row }: Run, at: number, msLeft: number): Clocks {
-  const { connectMs, idleMs, contentIdleMs } = planned;
-  if (row.input.request.stream) {
-    const totalMs = Math.max(1, msLeft);
-    return { connectMs, firstByteMs: firstByteMs(row.deps, planned, at), idleMs, contentIdleMs, totalMs };
-  }
-  const hasSuccessor = at + 1 < planned.candidates.length;
-  const totalMs = Math.max(1, hasSuccessor ? msLeft / 2 : msLeft);
-  return { connectMs, firstByteMs: totalMs, idleMs: totalMs, contentIdleMs: totalMs, totalMs };
 }
 
 type Answered = Extract<AttemptResult, { kind: "buffered" | "stream" }>;
@@ -361,14 +358,7 @@ function failed(row: RequestRow, attempts: number, failures: readonly Failure[])
   return { kind: "failed", ...told, decision: row.decision, attempts, story: row.story };
 }
 
-interface Finish {
-  status: number;
-  attempts: number;
-  error: ProviderError | undefined;
-  warnings: string[];
-}
-
-function finish(row: RequestRow, { status, attempts, error, warnings }: Finish): void {
+function finish(row: RequestRow, { status, attempts, error, warnings }: Ended): void {
   const { deps, input } = row;
   deps.ledger.finishRequest({
     requestId: input.requestId,

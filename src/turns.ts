@@ -10,6 +10,7 @@ import { type Asked, maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
 import type { Plan, PlannedTarget } from "./routing/plan.ts";
+import type { Clocks } from "./upstream.ts";
 
 export interface TurnDeps {
   limits: Limits;
@@ -27,7 +28,8 @@ export interface Seeking {
   signal: AbortSignal;
 }
 
-export type Found = { kind: "lease"; at: number; lease: Lease } | { kind: "none"; error: ProviderError };
+export type Place = { kind: "lease"; at: number; lease: Lease };
+export type Found = Place | { kind: "none"; error: ProviderError };
 
 /** The share of outputs that what is reserved suffices for: more is wasted, less is refused too often. */
 const RESERVED_QUANTILE = 0.9;
@@ -69,9 +71,25 @@ const FIRST_BYTE_MS_MIN = 10_000;
 const THINKING_MS_MIN = 60_000;
 const FIRST_BYTE_FACTOR = 4;
 
+/**
+ * A stream shows within its first-byte clock whether it lives. A buffered answer shows nothing before it is complete, so
+ * an attempt that has a successor gets half of the time that is left, and a hanging provider still leaves time for it.
+ */
+export function clocksFor(deps: TurnDeps, { planned, asked, deadlineMs }: Seeking, at: number): Clocks {
+  const { connectMs, idleMs, contentIdleMs } = planned;
+  const msLeft = deadlineMs - deps.nowMs();
+  if (asked.request.stream) {
+    const totalMs = Math.max(1, msLeft);
+    return { connectMs, firstByteMs: firstByteMs(deps, planned, at), idleMs, contentIdleMs, totalMs };
+  }
+  const hasSuccessor = at + 1 < planned.candidates.length;
+  const totalMs = Math.max(1, hasSuccessor ? msLeft / 2 : msLeft);
+  return { connectMs, firstByteMs: totalMs, idleMs: totalMs, contentIdleMs: totalMs, totalMs };
+}
+
 /** How long a stream may stay silent before it counts as hanging: several times what nearly all take there, as far as that is
  *  known and the rule does not say. */
-export function firstByteMs({ fleet }: TurnDeps, planned: Plan, at: number): number {
+function firstByteMs({ fleet }: TurnDeps, planned: Plan, at: number): number {
   const { target, score } = planned.candidates[at] as PlannedTarget;
   if (!planned.isFirstByteAdapted) return planned.firstByteMs;
   const fresh = (score?.inputTokens ?? 0) - (score?.cachedTokens ?? 0);

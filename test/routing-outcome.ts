@@ -81,6 +81,7 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     affinityTtl: affinityTtlMs,
     onFilter: planned.mayPassFilter ? "next" : "stop",
     drain: planned.drainMs,
+    continuesStreams: planned.continuesStreams,
     explored: trace.explored,
     passedOver: trace.passedOver.map(({ rule, why }) => `${rule}: ${why}`),
     sent: Object.fromEntries(sent),

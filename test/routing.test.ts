@@ -34,6 +34,7 @@ const ON_DEMAND = [
   "affinityTtl",
   "onFilter",
   "drain",
+  "continuesStreams",
   "explored",
   "passedOver",
   "sent",

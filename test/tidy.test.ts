@@ -24,7 +24,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "pure",
     files:
-      /^src\/((sse|event-stream|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/|pricing\/)/,
+      /^src\/((sse|event-stream|continued-text|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/|pricing\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },

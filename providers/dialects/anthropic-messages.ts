@@ -5,6 +5,7 @@ import { attachments, encode } from "./anthropic/encode.ts";
 import { decodeError } from "./anthropic/errors.ts";
 import { FIELD_CLASSES } from "./anthropic/fields.ts";
 import { readLimits } from "./anthropic/limits.ts";
+import { profileOf } from "./anthropic/profile.ts";
 import { repair } from "./anthropic/repairs.ts";
 
 export const anthropicMessages: Outbound = {
@@ -16,5 +17,6 @@ export const anthropicMessages: Outbound = {
   decodeError,
   readLimits,
   repair,
+  prefills: (target) => profileOf(target).prefill,
   attachments,
 };

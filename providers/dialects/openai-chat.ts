@@ -23,6 +23,7 @@ export function openaiChat(changes: Partial<OpenAiChatProfile> = {}): Outbound {
     decodeError: (response) => decodeError(response, profile),
     readLimits: (headers, nowMs) => readLimits(headers, nowMs, profile.limits),
     repair: (error, call) => repair(error, call, profile),
+    prefills: () => profile.prefixField !== undefined,
     attachments: (call) => imagesToFetch(call, profile),
   };
 }

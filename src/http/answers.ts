@@ -2,7 +2,7 @@
 import type { ServerResponse } from "node:http";
 import type { Piece } from "../answer-reader.ts";
 import { type ChatEvent, type ChatRequest, fold, type JsonObject } from "../chat.ts";
-import type { AnswerHead, Inbound, Target } from "../dialect.ts";
+import type { AnswerHead, Inbound, StreamRenderer, Target } from "../dialect.ts";
 import type { Outcome } from "../gateway.ts";
 import { isObject, parseJson } from "../json.ts";
 import { formatUsd } from "../pricing.ts";
@@ -14,8 +14,8 @@ export interface Answer {
   context: AppContext;
   inbound: Inbound;
   request: ChatRequest;
-  /** Members about the routing, for callers who ask for them. */
-  metadata: JsonObject | undefined;
+  /** Members about the routing, for callers who ask for them: what is known at the time. */
+  metadata(): JsonObject | undefined;
 }
 
 type Buffered = Extract<Outcome, { kind: "buffered" }>;
@@ -29,7 +29,8 @@ export function sendBuffered(answer: Answer, outcome: Buffered): Response {
 }
 
 function bufferedBody(answer: Answer, outcome: Buffered): string {
-  const { inbound, request, metadata } = answer;
+  const { inbound, request } = answer;
+  const metadata = answer.metadata();
   if (outcome.relay && !request.includeCost && metadata === undefined) return outcome.body;
   const head = headOf(answer, outcome, outcome.events, () => outcome.bill.costNanoUsd);
   if (outcome.relay) return withExtras(outcome.body, head, metadata);
@@ -64,14 +65,13 @@ export async function sendStream(answer: Answer, outcome: Stream): Promise<void>
 type Render = (pieces: Piece[]) => string | Uint8Array;
 
 function rendererFor(answer: Answer, outcome: Stream, first: Piece[]): Render {
-  const { inbound, metadata } = answer;
+  const { inbound } = answer;
   const events = first.flatMap((piece) => piece.events);
   const head = headOf(answer, outcome, events, () => outcome.bill().costNanoUsd);
-  const render = outcome.relay ? relayRenderer(answer.request, head, inbound) : translator(inbound, head);
-  if (metadata === undefined) return render;
+  const render = outcome.relay ? relayRenderer(answer.request, head, inbound, events) : translator(inbound, head);
+  if (answer.metadata() === undefined) return render;
   const start = events.find((event) => event.type === "start");
   const chunk = { id: start?.id ?? "", object: "chat.completion.chunk", created: head.createdS, model: head.model };
-  const extra = Buffer.from(`data: ${JSON.stringify({ ...chunk, choices: [], ...metadata })}\n\n`);
   return (pieces) => {
     const at = pieces.findIndex((piece) => piece.events.some((event) => event.type === "end"));
     const last = pieces[at];
@@ -80,6 +80,7 @@ function rendererFor(answer: Answer, outcome: Stream, first: Piece[]): Render {
     const before = { events: last.events.filter((event) => event.type !== "end"), frame: undefined };
     const end: Piece = { events: [{ type: "end" }], frame: last.frame };
     const content = before.events.length > 0 ? [...pieces.slice(0, at), before] : pieces.slice(0, at);
+    const extra = Buffer.from(`data: ${JSON.stringify({ ...chunk, choices: [], ...answer.metadata() })}\n\n`);
     return Buffer.concat([Buffer.from(render(content)), extra, Buffer.from(render([end]))]);
   };
 }
@@ -95,14 +96,19 @@ function translator(inbound: Inbound, head: AnswerHead): Render {
 
 /**
  * The provider's bytes, untouched, except: the usage chunk goes only to those who asked for it (we asked the provider for
- * our own sake), it carries the cost for those who asked for that, and a provider that forgets the end marker gets one.
+ * our own sake), it carries the cost for those who asked for that, a provider that forgets the end marker gets one, and what
+ * another provider goes on with is rendered under the identity of the first.
  */
-function relayRenderer(request: ChatRequest, head: AnswerHead, inbound: Inbound): Render {
+function relayRenderer(request: ChatRequest, head: AnswerHead, inbound: Inbound, begun: ChatEvent[]): Render {
+  let renderer: StreamRenderer | undefined;
   const bytesOf = ({ events, frame }: Piece): Uint8Array | undefined => {
     const [only] = events;
     if (events.length === 1 && only?.type === "usage" && !request.includeUsage) return undefined;
     if (events.some((event) => event.type === "error")) return undefined;
-    if (frame === undefined) return events.length > 0 ? Buffer.from(inbound.renderer(head).push(events)) : undefined;
+    if (frame === undefined) {
+      renderer ??= rendererGoingOn(inbound, head, begun);
+      return events.length > 0 ? Buffer.from(renderer.push(events)) : undefined;
+    }
     const needsCost = request.includeCost && events.some((event) => event.type === "usage");
     return needsCost ? Buffer.from(`data: ${withExtras(frame.data, head, undefined)}\n\n`) : frame.raw;
   };
@@ -114,6 +120,14 @@ function relayRenderer(request: ChatRequest, head: AnswerHead, inbound: Inbound)
     }
     return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
   };
+}
+
+/** As if it had rendered the stream that `begun` is the beginning of. */
+function rendererGoingOn(inbound: Inbound, head: AnswerHead, begun: ChatEvent[]): StreamRenderer {
+  const start = begun.find((event) => event.type === "start");
+  const renderer = inbound.renderer({ ...head, model: start?.model ?? head.model });
+  if (start !== undefined) renderer.push([start, { type: "text_delta", index: 0, text: "" }]);
+  return renderer;
 }
 
 function headOf(

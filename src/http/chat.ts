@@ -28,9 +28,9 @@ export async function chatRoute(context: AppContext, options: ChatRouteOptions):
   const outcome = await options.gateway.run(input);
   const answeredBy = outcome.kind === "failed" ? undefined : outcome.target;
   const asked = { model: request.body.model, decision: outcome.decision };
-  const metadata = routingMetadata((name) => context.req.header(name), asked, outcome.story, answeredBy);
+  const metadata = () => routingMetadata((name) => context.req.header(name), asked, outcome.story, answeredBy);
   if (outcome.kind === "failed") {
-    return refuse(context, inbound, withMetadata(outcome.error, metadata), failureHeaders(outcome));
+    return refuse(context, inbound, withMetadata(outcome.error, metadata()), failureHeaders(outcome));
   }
   const answer: Answer = { context, inbound, request, metadata };
   if (outcome.kind === "buffered") return sendBuffered(answer, outcome);

@@ -4,12 +4,13 @@ import type { JsonObject } from "../chat.ts";
 import { type Target, targetName } from "../dialect.ts";
 import type { Story } from "../gateway.ts";
 import { formatUsd } from "../pricing.ts";
+import type { Switch } from "../stream-failover.ts";
 
 /** The member to add and its value; `undefined` unless a header asks: ours, or OpenRouter's own for its clients. */
 export function routingMetadata(
   header: (name: string) => string | undefined,
   asked: { model: string; decision: string },
-  { trace, calls }: Story,
+  { trace, calls, switched }: Story,
   answeredBy: Target | undefined,
 ): JsonObject | undefined {
   const isOurs = header("x-signalbox-metadata") === "enabled";
@@ -38,8 +39,20 @@ export function routingMetadata(
       status,
       ...(error === undefined ? {} : { error }),
     })),
+    ...(switched === undefined ? {} : { stream_failover: told(switched) }),
   };
   return { [isOurs ? "signalbox_metadata" : "openrouter_metadata"]: metadata };
+}
+
+function told({ from, to, error, style, deliveredChars, droppedChars }: Switch): JsonObject {
+  return {
+    from: named(targetName(from)),
+    to: named(targetName(to)),
+    error: error.kind,
+    style,
+    delivered_chars: deliveredChars,
+    dropped_chars: droppedChars,
+  };
 }
 
 function named(target: string): { provider: string; model: string } {

@@ -136,6 +136,12 @@ export const RULE_KEYS: readonly RuleKey[] = [
     absent: "`cancel`",
   },
   {
+    key: "rules[].stream_failover",
+    meaning:
+      "What happens when a provider fails after the first content of a stream. `error`: the stream ends in an error event. `continue`: the next target is asked once to go on with the text; not with tools, JSON formats, `n` above 1 or log-probabilities, nor after reasoning. The second call reads the prompt again and is paid for.",
+    absent: "`error`",
+  },
+  {
     key: "rules[].set",
     meaning:
       "Parameters: a value replaces the caller's, `{ min, max, default }` bounds it. Reported in `x-signalbox-warnings`.",

@@ -46,6 +46,8 @@ export interface Plan {
   mayPassFilter: boolean;
   /** When the caller leaves, a running answer is read on for so long, for its exact usage. */
   drainMs: number | undefined;
+  /** A plain text whose provider fails in the middle goes on at the next candidate. */
+  continuesStreams: boolean;
   ruleName: string;
   /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
   decision: string;
@@ -181,6 +183,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     affinityTtlMs: rule?.affinityTtlMs,
     mayPassFilter: rule?.mayPassFilter ?? false,
     drainMs: rule?.drainMs,
+    continuesStreams: rule?.continuesStreams === true,
     ruleName: rule?.name ?? "",
     decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,
   };

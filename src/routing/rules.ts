@@ -35,6 +35,8 @@ export interface Rule {
   affinityTtlMs: number | undefined;
   /** How long an answer is read on whose caller has left; `undefined`: not at all. */
   drainMs: number | undefined;
+  /** A stream whose provider fails after its first content goes on at the next target. */
+  continuesStreams: boolean;
   set: SetEntry;
   /** What a second is worth, in nanodollars. */
   valueOfSecondNanoUsd: number | undefined;
@@ -133,6 +135,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "queue",
     "affinity",
     "on_client_abort",
+    "stream_failover",
     "set",
     "value_of_time",
     "on_filter",
@@ -190,6 +193,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     affinity: rule.affinity?.by !== "none",
     affinityTtlMs: rule.affinity?.ttl,
     drainMs: drainMsOf(rule.on_client_abort),
+    continuesStreams: rule.stream_failover === "continue",
     set: rule.set ?? {},
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },

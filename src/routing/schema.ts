@@ -105,6 +105,7 @@ const RULE = z.strictObject({
     })
     .optional(),
   on_client_abort: z.union([z.enum(["cancel", "drain"]), z.strictObject({ drain: DRAIN })]).optional(),
+  stream_failover: z.enum(["error", "continue"]).optional(),
   set: SET.optional(),
   value_of_time: PER_SECOND.optional(),
   deny: z

@@ -72,7 +72,10 @@ function callOf(path: string, body: Record<string, unknown>, response: ServerRes
       for (const event of events) response.write(typeof event === "string" ? event : frameOf(event));
     },
     end: () => response.end(),
-    drop: () => response.destroy(),
+    drop: () => {
+      // What was sent before must arrive: the connection breaks once it is out.
+      response.write(": the end\n\n", () => response.destroy());
+    },
     answer: (status, answer, headers = {}) => {
       response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(answer));
     },
