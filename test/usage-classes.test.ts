@@ -173,6 +173,11 @@ describe("what a provider did not say does not appear", () => {
   });
 });
 
+test("a tier of any length is not kept: names are short", () => {
+  const body = { ...chat({ prompt_tokens: 1, completion_tokens: 1 }), service_tier: "x".repeat(65) };
+  expect(usageIn("openai", "gpt-4o", body).serviceTier).toBeUndefined();
+});
+
 test("the tier is known from whichever chunk of a stream tells it", () => {
   const call = callOf({ model: "gpt-4o", messages: [], stream: true }, { provider: "openai", stream: true });
   const decoder = providers.find(({ id }) => id === "openai")?.dialect.decoder(call);
