@@ -42,16 +42,19 @@ function diffModel(model: string, before: ModelEntry | undefined, after: ModelEn
     .map((field) => changed(model, field, old.get(field), now.get(field)));
 }
 
-/** Bounds of tiers and periods; multipliers. */
-const NO_PRICE = /\.(fromInputTokens|aboveInputTokens|days)$|^rates\.(serviceTiers|regions)\.[^.]+$/;
+/** Where a tier begins is no price, though it stands among them. */
+const BOUND = /\.(fromInputTokens|aboveInputTokens)$/;
+/** How many times the price a service tier or a region costs, in millionths. */
+const MULTIPLIER = /^rates\.(serviceTiers|regions)\.[^.]+$/;
 
 type Leaf = string | number | boolean | undefined;
 
 function changed(model: string, field: string, before: Leaf, after: Leaf): CatalogChange {
-  const isPrice = field.startsWith("rates.") && !NO_PRICE.test(field);
+  const isPrice = field.startsWith("rates.") && !BOUND.test(field);
   const change: CatalogChange = { model, kind: "changed", field, isAlarming: isPrice && isLarge(before, after) };
-  if (before !== undefined) change.before = shown(before, isPrice);
-  if (after !== undefined) change.after = shown(after, isPrice);
+  const inWords = MULTIPLIER.test(field) ? times : isPrice ? dollars : String;
+  if (before !== undefined) change.before = inWords(before);
+  if (after !== undefined) change.after = inWords(after);
   return change;
 }
 
@@ -62,9 +65,13 @@ function isLarge(before: Leaf, after: Leaf): boolean {
   return high > low * ALARMING_RATIO;
 }
 
-/** Prices in dollars per million tokens. */
-function shown(value: string | number | boolean, isPrice: boolean): string {
-  return isPrice && typeof value === "number" ? `$${formatUsd(value * 1000)}` : String(value);
+/** Prices in dollars per million. */
+function dollars(value: string | number | boolean): string {
+  return typeof value === "number" ? `$${formatUsd(value * 1000)}` : String(value);
+}
+
+function times(value: string | number | boolean): string {
+  return typeof value === "number" ? `×${value / 1e6}` : String(value);
 }
 
 /** Where a number is from is not what it says: sources, names and notes are left out. */

@@ -24,6 +24,13 @@ export function firstText(...values: unknown[]): string {
   return values.find((value): value is string => typeof value === "string" && value !== "") ?? "";
 }
 
+const WORD_CHARS_MAX = 64;
+
+/** A name such as a service tier's: text of a length that may be kept, else `undefined`. */
+export function shortWord(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" && value.length <= WORD_CHARS_MAX ? value : undefined;
+}
+
 /** Whether arrays and objects are nested in more than `depth` levels. Looks no deeper than that, so that no stack overflows. */
 export function isDeeperThan(depth: number, value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;

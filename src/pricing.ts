@@ -2,13 +2,13 @@
 import { createHash } from "node:crypto";
 import type { PriceBasis, PriceStatus, RateCard, Rates, Usage } from "./chat.ts";
 import { canonicalJson } from "./json.ts";
-import { classesOf, INPUT_CLASSES, OUTPUT_CLASSES, priceOf, type RateClass } from "./pricing/classes.ts";
-import { cardFor, possiblePrices, pricesFor, tierStart } from "./pricing/rates.ts";
-import { roundedQuotient } from "./pricing/round.ts";
+import { classesOf, INPUT_CLASSES, OUTPUT_CLASSES, priceOf, RATE_CLASSES, type RateClass } from "./pricing/classes.ts";
+import { cardFor, dearestPrices, pricesFor, tierStart } from "./pricing/rates.ts";
+import { rounded, roundedBig } from "./pricing/round.ts";
 
 export { discounted, pricesAt, surcharged } from "./pricing/rates.ts";
 
-const PICO_PER_NANO = 1000n;
+const PICO_PER_NANO = 1000;
 
 export interface PricedAttempt {
   usage: Usage | undefined;
@@ -39,14 +39,20 @@ export function costNanoUsd(usage: Usage, rates: Rates, atMs: number): number | 
   const prices = pricesFor(rates, atMs, usage);
   if (prices === undefined) return undefined;
   const card = cardFor(prices, usage.inputTokens);
-  let pico = 0n;
-  for (const [rate, count] of Object.entries(classesOf(usage)) as [RateClass, number][]) {
-    if (count === 0) continue;
+  const counts = classesOf(usage);
+  let pico = 0;
+  for (const rate of RATE_CLASSES) {
+    if (counts[rate] === 0) continue;
     const price = priceOf(card, rate);
     if (price === undefined) return undefined;
-    pico += BigInt(count) * BigInt(price);
+    pico += counts[rate] * price;
   }
-  return Number(roundedQuotient(pico, PICO_PER_NANO));
+  // Up to $9,007 every step above was exact.
+  return Number.isSafeInteger(pico) ? rounded(pico, PICO_PER_NANO) : roundedBig(exactPico(counts, card), PICO_PER_NANO);
+}
+
+function exactPico(counts: Record<RateClass, number>, card: RateCard): bigint {
+  return RATE_CLASSES.reduce((sum, rate) => sum + BigInt(counts[rate]) * BigInt(priceOf(card, rate) ?? 0), 0n);
 }
 
 export interface WorstCase {
@@ -74,7 +80,7 @@ export function worstCostNanoUsd(bounds: WorstCase): number | undefined {
   const { rates, atMs, inputTokens, serviceTiers } = bounds;
   if (rates === undefined) return undefined;
   let worst: bigint | undefined;
-  for (const prices of possiblePrices(rates, atMs, serviceTiers)) {
+  for (const prices of dearestPrices(rates, atMs, serviceTiers)) {
     const reachable = (prices.tiers ?? []).filter((tier) => tierStart(tier) <= inputTokens);
     for (const card of [prices, ...reachable.map((tier) => tier.rates)]) {
       const pico = worstOfCard(card, bounds);
@@ -82,7 +88,7 @@ export function worstCostNanoUsd(bounds: WorstCase): number | undefined {
       if (worst === undefined || pico > worst) worst = pico;
     }
   }
-  return worst === undefined ? undefined : Number(roundedQuotient(worst, PICO_PER_NANO));
+  return worst === undefined ? undefined : roundedBig(worst, PICO_PER_NANO);
 }
 
 function worstOfCard(card: RateCard, bounds: WorstCase): bigint | undefined {

@@ -36,6 +36,24 @@ describe("the difference between two catalogues", () => {
     expect(diffText(diffCatalogs(before, after))).toContain("6 changes, 2 of them to look at");
     expect(diffText(diffCatalogs(before, before))).toBe("No difference.\n");
   });
+
+  test("tells prices of periods from where tiers begin and how often a tier costs the price, and distrusts leaps of either", () => {
+    const rates = (from: number, later: number, fast: number) => ({
+      ...{ input: 1_000_000, output: 1_000_000 },
+      tiers: [{ fromInputTokens: from, rates: { input: 2_000_000, output: 2_000_000 } }],
+      periods: [{ fromDate: "2027-01-01", rates: { input: later, output: 1_000_000 } }],
+      serviceTiers: { fast },
+    });
+    const of = (...numbers: [number, number, number]) => catalogOf("0", [{ ...plain, rates: rates(...numbers) }]);
+    const field = (name: string, was: string, is: string, isAlarming: boolean) => {
+      return { model: "acme/a", kind: "changed", field: name, before: was, after: is, isAlarming };
+    };
+    expect(diffCatalogs(of(100, 1_500_000, 2_000_000), of(272, 4_500_000, 6_000_000))).toEqual([
+      field("rates.periods.0.rates.input", "$1.5", "$4.5", true),
+      field("rates.serviceTiers.fast", "×2", "×6", true),
+      field("rates.tiers.0.fromInputTokens", "100", "272", false),
+    ]);
+  });
 });
 
 describe("a catalogue fetched while the router runs", () => {

@@ -223,6 +223,45 @@ describe("merging", () => {
     expect(merged.models[0]).toMatchObject({ input: ["text", "image", "file"], rates: { cacheWrite1h: 4_000_000 } });
   });
 
+  it("adds what neither list knows: tiers, regions, searches, days; the first pattern that matches counts", () => {
+    const periods = [{ fromTime: "01:00", untilTime: "04:00", rates: { input: 2_000_000, output: 20_000_000 } }];
+    const rates: Rates = { input: 1_000_000, output: 10_000_000, periods };
+    const merged = mergeProvider(
+      inputs(
+        {
+          serviceTiers: [
+            { models: ["model-*"], times: { flex: 0.5, fast: 2.5 } },
+            { models: ["*"], times: { flex: 0.4 } },
+          ],
+          regions: [{ models: ["other-*"], times: { us: 1.1 } }],
+          usdPerThousandSearches: 10,
+          timesOfDayHoldOn: [{ models: ["*"], days: [1, 2] }],
+        },
+        rates,
+      ),
+    );
+    const search = 10_000_000_000;
+    expect(merged.models[0]?.rates).toEqual({
+      ...{ input: 1_000_000, output: 10_000_000, search },
+      periods: [{ ...periods[0], days: [1, 2], rates: { input: 2_000_000, output: 20_000_000, search } }],
+      serviceTiers: { flex: 500_000, fast: 2_500_000 },
+    });
+  });
+
+  it("leaves models that cost nothing without conditions, and a fee of the list as it is", () => {
+    const free = { input: 0, output: 0 };
+    const overrides = { usdPerThousandSearches: 10, serviceTiers: [{ models: ["*"], times: { flex: 0.5 } }] };
+    expect(mergeProvider(inputs(overrides, free)).models[0]?.rates).toEqual(free);
+    const own = { input: 1_000_000, output: 10_000_000, search: 7 };
+    expect(mergeProvider(inputs(overrides, own)).models[0]?.rates?.search).toBe(7);
+  });
+
+  it("keeps a fee per search when the tokens are priced by the other list", () => {
+    const rates = { input: 1_000_000, output: 10_000_000, search: 7 };
+    const merged = mergeProvider(inputs({ priceFrom: "pi-ai" }, rates));
+    expect(merged.models[0]?.rates).toMatchObject({ input: 2_000_000, search: 7 });
+  });
+
   it("leaves out skipped ids and keeps models only an override knows", () => {
     const merged = mergeProvider(inputs({ skip: ["model-*"], models: { "new-one": { contextTokens: 5 } } }));
     expect(merged.models).toEqual([{ id: "new-one", contextTokens: 5, limitsSource: "overrides" }]);
@@ -241,6 +280,11 @@ describe("what a person who mistypes is told", () => {
     ["acme:\n  skip: [x]\n", /provider "acme" is unknown; use one of: openai/],
     ["openai:\n  models:\n    gpt-5: { usdPerMTok: { input: 1 } }\n", /openai\.models\["gpt-5"\]\.usdPerMTok\.output/],
     ["openai:\n  pricesFrom: pi-ai\n", /pricesFrom/],
+    [
+      "openai:\n  models:\n    x: { usdPerMTok: { input: 1, output: 1, tiers: [{ input: 1, output: 1 }] } }\n",
+      /a tier begins either fromInputTokens/,
+    ],
+    ["openai:\n  serviceTiers: [{ models: [x], times: { fast: 200 } }]\n", /serviceTiers/],
   ])("%j", (yaml, message) => {
     const at = join(folder, "overrides.yaml");
     writeFileSync(at, yaml);

@@ -642,6 +642,114 @@ test("a discount lowers a provider's prices and says so where the price comes fr
   expect(mistakes({ yaml: "providers: { openai: { discount: 0.25 } }" })[0]).toContain("expected");
 });
 
+test("a surcharge raises what tokens cost, and tiers sold by contract get the price the operator knows", () => {
+  const yaml = "providers: { openai: { surcharge: 10%, service_tiers: { scale: 1, flex: 0.4 } } }";
+  const list = config({ env: KEY }).providers.get("openai")?.models.get("gpt-6-sol");
+  const entry = config({ env: KEY, yaml }).providers.get("openai")?.models.get("gpt-6-sol");
+  expect(entry?.rates?.input).toBe(Math.round((list?.rates?.input ?? Number.NaN) * 1.1));
+  expect(entry?.rates?.serviceTiers).toMatchObject({ scale: 1_000_000, flex: 400_000 });
+  expect(entry?.priceSource).toMatch(/plus 10 %$/);
+});
+
+describe("a price of the operator's own", () => {
+  const house = (price: string) =>
+    `providers:\n  house:\n    dialect: openai-chat\n    base_url: http://x\n    models:\n      - id: m\n        price: ${price}\n`;
+  const ratesOf = (price: string) =>
+    config({ yaml: house(price) })
+      .providers.get("house")
+      ?.models.get("m")?.rates;
+
+  test("may say everything that a price of the catalogue says", () => {
+    const price = `
+          input: $1.25
+          output: $10
+          cache_read: $0.125
+          audio_cache_read: $1
+          image_output: $30
+          reasoning_output: $3
+          request: $0.012
+          search: $0.01
+          tiers:
+            - { from_input: 272k, input: $2.50, output: $15 }
+            - { above_input: 500000, input: $5, output: $30 }
+          periods:
+            - { from: 2027-01-01, input: $2, output: $12 }
+            - { time: "16:30-00:30", days: [mon, sun], input: $0.5, output: $5 }
+          service_tiers:
+            flex: 0.5
+            fast: { input: $9, output: $90 }
+          regions: { us: 1.1 }`;
+    expect(ratesOf(price)).toEqual({
+      ...{ input: 1_250_000, output: 10_000_000, cacheRead: 125_000, audioCacheRead: 1_000_000 },
+      ...{ imageOutput: 30_000_000, reasoningOutput: 3_000_000, request: 12_000_000_000, search: 10_000_000_000 },
+      tiers: [
+        { fromInputTokens: 272_000, rates: { input: 2_500_000, output: 15_000_000 } },
+        { aboveInputTokens: 500_000, rates: { input: 5_000_000, output: 30_000_000 } },
+      ],
+      periods: [
+        { fromDate: "2027-01-01", rates: { input: 2_000_000, output: 12_000_000 } },
+        { fromTime: "16:30", untilTime: "00:30", days: [1, 0], rates: { input: 500_000, output: 5_000_000 } },
+      ],
+      serviceTiers: { flex: 500_000, fast: { input: 9_000_000, output: 90_000_000 } },
+      regions: { us: 1_100_000 },
+    });
+  });
+
+  test("of nothing is free, and the bounds of what is believed are within them", () => {
+    expect(ratesOf("{ input: 0, output: $0 }")).toEqual({ input: 0, output: 0 });
+    expect(ratesOf("{ input: $0.0001, output: $10000 }")).toEqual({ input: 100, output: 10_000_000_000 });
+  });
+
+  test.each([
+    [
+      "far too high",
+      "{ input: $10000.01, output: $1 }",
+      "expected 0, or from $0.0001 to $10,000 per million tokens; found $10000.01: was it meant per token, per thousand tokens or in cents?",
+    ],
+    ["given per token", "{ input: $0.000003, output: $1 }", "found $0.000003: was it meant per token"],
+    [
+      "of a tier, far too low",
+      "{ input: $1, output: $1, tiers: [{ from_input: 1k, input: $0.00001, output: $1 }] }",
+      "found $0.00001",
+    ],
+    [
+      "of a search per thousand",
+      "{ input: $1, output: $1, search: $250 }",
+      "to $100 each; found $250: was it meant per thousand?",
+    ],
+    [
+      "with a tier that begins twice",
+      "{ input: 1, output: 1, tiers: [{ from_input: 1, above_input: 1, input: 1, output: 1 }] }",
+      "either from_input",
+    ],
+    [
+      "with a tier that begins nowhere",
+      "{ input: 1, output: 1, tiers: [{ input: 1, output: 1 }] }",
+      "either from_input",
+    ],
+    [
+      "with a period that always holds",
+      "{ input: 1, output: 1, periods: [{ input: 1, output: 1 }] }",
+      "needs a condition",
+    ],
+    [
+      "with an hour that does not exist",
+      '{ input: 1, output: 1, periods: [{ time: "24:00-01:00", input: 1, output: 1 }] }',
+      "a time of day in UTC",
+    ],
+    [
+      "with a day that does not exist",
+      "{ input: 1, output: 1, periods: [{ from: 2027-02-30, input: 1, output: 1 }] }",
+      "a day such as",
+    ],
+    ["with a tier at a hundredfold", "{ input: 1, output: 1, service_tiers: { fast: 100 } }", "service_tiers"],
+  ])("%s is refused", (_, price, message) => {
+    const found = mistakes({ yaml: house(price) });
+    expect(found.join("\n")).toContain(message);
+    expect(found[0]).toMatch(/^signalbox\.yaml:7:\d+ {2}providers\.house\.models/);
+  });
+});
+
 describe("secrets are never printed", () => {
   const env = { OPENAI_API_KEY: "sk-canary-1", SIGNALBOX_API_KEY: "sk-canary-2", MY_KEY: "sk-canary-3" };
   const yaml = "providers:\n  house: { dialect: openai-chat, base_url: http://x, api_key: '${MY_KEY}' }\n";

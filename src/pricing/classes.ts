@@ -20,6 +20,14 @@ export const OUTPUT_CLASSES = [
   "reasoningOutput",
 ] as const satisfies readonly RateClass[];
 
+export const RATE_CLASSES: readonly RateClass[] = [
+  ...INPUT_CLASSES,
+  ...OUTPUT_CLASSES,
+  "citation",
+  "request",
+  "search",
+];
+
 /** What is billed by the piece, whichever tier or region answers. */
 export const FEES: readonly RateClass[] = ["request", "search"];
 

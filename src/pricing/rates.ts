@@ -1,7 +1,7 @@
 // Which of a model's prices apply: by time, by the tier and the region that answered, by the size of the prompt.
 import type { Period, Prices, RateCard, Rates, Tier } from "../chat.ts";
 import { FEES, type RateClass } from "./classes.ts";
-import { roundedQuotient } from "./round.ts";
+import { roundedProduct } from "./round.ts";
 
 /** A whole share, in the millionths of `serviceTiers` and `regions`. */
 export const WHOLE = 1_000_000;
@@ -11,15 +11,15 @@ const ORDINARY_TIERS = ["", "default", "standard", "auto", "on_demand"];
 
 /** The prices that hold for calls opened at that time, at the ordinary tier. */
 export function pricesAt(rates: Rates, atMs: number): Prices {
-  const { periods, serviceTiers: _, regions: __, ...usual } = rates;
-  if (periods === undefined) return usual;
+  if (rates.periods === undefined) return rates;
   const now = new Date(atMs);
-  return periods.findLast((period) => holds(period, now))?.rates ?? usual;
+  return rates.periods.findLast((period) => holds(period, now))?.rates ?? rates;
 }
 
 function holds({ fromDate, untilDate, fromTime, untilTime, days }: Period, now: Date): boolean {
   const text = now.toISOString();
-  const [date, time] = [text.slice(0, 10), text.slice(11, 16)];
+  const date = text.slice(0, 10);
+  const time = text.slice(11, 16);
   if (fromDate !== undefined && date < fromDate) return false;
   if (untilDate !== undefined && date >= untilDate) return false;
   if (days !== undefined && !days.includes(now.getUTCDay())) return false;
@@ -50,13 +50,20 @@ function own<T>(record: Record<string, T> | undefined, name: string): T | undefi
   return record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-/** Every set of prices a call opened at that time may be billed by; `serviceTiers`: of those tiers only. */
-export function possiblePrices(rates: Rates, atMs: number, serviceTiers?: readonly string[]): Prices[] {
-  const ordinary = pricesAt(rates, atMs);
+/** The dearest sets of prices a call opened at that time may be billed by; `serviceTiers`: of those tiers only. None where
+ *  no such tier has a price. Of multipliers only the largest counts: it makes every price the highest. */
+export function dearestPrices(rates: Rates, atMs: number, serviceTiers?: readonly string[]): Prices[] {
   const names = serviceTiers ?? ["", ...Object.keys(rates.serviceTiers ?? {})];
-  const byTier = names.flatMap((name) => tierPrices(rates, ordinary, name) ?? []);
-  const uplifts = Object.values(rates.regions ?? {});
-  return [...byTier, ...byTier.flatMap((prices) => uplifts.map((uplift) => withShare(prices, uplift)))];
+  const found: Prices[] = [];
+  let factor = 0;
+  for (const name of names) {
+    const told = own(rates.serviceTiers, name) ?? (ORDINARY_TIERS.includes(name) ? WHOLE : undefined);
+    if (typeof told === "object") found.push(told);
+    else if (told !== undefined && told > factor) factor = told;
+  }
+  if (factor > 0) found.push(withShare(pricesAt(rates, atMs), factor));
+  const uplift = Math.max(WHOLE, ...Object.values(rates.regions ?? {}));
+  return found.map((prices) => withShare(prices, uplift));
 }
 
 /** The first size of the whole prompt at which the tier holds. */
@@ -112,7 +119,9 @@ export function surcharged(rates: Rates, share: number): Rates {
 }
 
 function withShare(prices: Prices, millionths: number): Prices {
-  return millionths === WHOLE ? prices : mapPrices(prices, (card) => scaled(card, millionths, FEES));
+  if (millionths === WHOLE) return prices;
+  const { periods: _, serviceTiers: __, regions: ___, ...own }: Rates = prices;
+  return mapPrices(own, (card) => scaled(card, millionths, FEES));
 }
 
 /** Prices are published as numbers of their own, so each is rounded (half-even), and the sum of a call once more. */
@@ -120,7 +129,7 @@ function scaled(card: RateCard, millionths: number, except: readonly RateClass[]
   const changed = { ...card };
   for (const [name, price] of Object.entries(card) as [RateClass, number][]) {
     if (except.includes(name)) continue;
-    changed[name] = Number(roundedQuotient(BigInt(price) * BigInt(millionths), BigInt(WHOLE)));
+    changed[name] = roundedProduct(price, millionths, WHOLE);
   }
   return changed;
 }

@@ -1,6 +1,6 @@
 // What a request is routed by: rules, providers and catalogue, immutable, under one version id.
 import { createHash } from "node:crypto";
-import type { EnabledProvider, Target } from "../dialect.ts";
+import type { EnabledProvider, ModelEntry, Target } from "../dialect.ts";
 import type { RuleSet } from "./rules.ts";
 
 export interface Snapshot {
@@ -117,10 +117,23 @@ function resolveQualified(snapshot: Snapshot, name: string): Target | Exclusion 
   const providerId = name.slice(0, slash);
   const model = name.slice(slash + 1);
   const provider = snapshot.providers.get(providerId) ?? snapshot.standIns.get(providerId);
-  if (provider !== undefined) return { provider, model, entry: provider.models.get(model) };
+  if (provider !== undefined) return { provider, model, entry: entryOf(provider, model) };
   const lack = snapshot.disabled.get(providerId);
   if (lack === undefined || snapshot.byModel.has(name)) return undefined;
   return { target: name, reason: `provider ${providerId} is not enabled: ${lack}` };
+}
+
+/** `gpt-5-2025-08-07`, `claude-opus-5@20260724`: one version of the model that goes by the name before it. */
+const VERSION = /(-20\d\d-\d\d-\d\d|[-@]20\d{6})$/;
+
+/** Of a version nobody lists, what is known of its model holds, and its price with the reservation that it is that one's. */
+function entryOf(provider: EnabledProvider, model: string): ModelEntry | undefined {
+  const listed = provider.models.get(model);
+  if (listed !== undefined || !VERSION.test(model)) return listed;
+  const known = provider.models.get(model.replace(VERSION, ""));
+  if (known === undefined) return undefined;
+  const entry: ModelEntry = { ...known, id: model };
+  return known.rates === undefined ? entry : { ...entry, pricedAs: known.id, priceStatus: "prefix" };
 }
 
 /** Every name a caller may ask for: aliases, `provider/model` and bare models. */

@@ -1,6 +1,6 @@
 // Anthropic's token counts as ours. Theirs leave cached tokens out of the input; ours hold the whole prompt.
 import type { JsonObject, Usage } from "../../../src/chat.ts";
-import { isObject } from "../../../src/json.ts";
+import { isObject, shortWord } from "../../../src/json.ts";
 
 /** Counts told later replace earlier ones, null and absent leave them. Never adds (BerriAI/litellm#11364). */
 export function overlayCounts(before: JsonObject, told: unknown): JsonObject {
@@ -30,14 +30,14 @@ export function toUsage(counts: JsonObject): Usage {
     reasoningTokens: tokens(details.thinking_tokens),
     searches: tokens(tools.web_search_requests),
     serviceTier: pricedTierOf(counts),
-    region: typeof counts.inference_geo === "string" ? counts.inference_geo : undefined,
+    region: shortWord(counts.inference_geo),
   };
 }
 
 /** The fast mode is no tier to Anthropic, but has prices of its own as tiers have. */
 function pricedTierOf({ service_tier: tier, speed }: JsonObject): string | undefined {
   if (speed === "fast") return "fast";
-  return typeof tier === "string" ? tier : undefined;
+  return shortWord(tier);
 }
 
 /** The tier that answered, in OpenAI's words; `undefined` for batches and where nobody told. */

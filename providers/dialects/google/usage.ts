@@ -1,6 +1,6 @@
 // Gemini's token counts as ours. They are cumulative, and Vertex sends frames without any.
 import type { JsonObject, Usage } from "../../../src/chat.ts";
-import { firstText, objectsIn } from "../../../src/json.ts";
+import { objectsIn, shortWord } from "../../../src/json.ts";
 
 /**
  * `undefined` when nothing was counted. Google's JSON leaves zeros out, so once a prompt is counted a missing part of
@@ -38,9 +38,11 @@ const TIER_OF_TRAFFIC: Record<string, string> = {
 
 /** `undefined`: not told. A header tells it too, which the counts go without. */
 function serviceTierOf({ serviceTier, trafficType }: JsonObject): string | undefined {
-  const told = firstText(serviceTier).toLowerCase();
-  if (told !== "" && !told.endsWith("unspecified")) return told;
-  return typeof trafficType === "string" ? TIER_OF_TRAFFIC[trafficType] : undefined;
+  const told = shortWord(serviceTier)?.toLowerCase();
+  if (told !== undefined && !told.endsWith("unspecified")) return told;
+  return typeof trafficType === "string" && Object.hasOwn(TIER_OF_TRAFFIC, trafficType)
+    ? TIER_OF_TRAFFIC[trafficType]
+    : undefined;
 }
 
 function outputOf(candidates: number | undefined, thoughts: number, rest: number | undefined): Usage {

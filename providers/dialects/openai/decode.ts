@@ -1,7 +1,7 @@
 // Chat Completions answers, buffered or streamed, as neutral events.
 import type { ChatEvent, FinishReason, JsonObject, ProviderError } from "../../../src/chat.ts";
 import type { Call, Decoder, Frame } from "../../../src/dialect.ts";
-import { firstText, isObject, objectsIn, parseJson } from "../../../src/json.ts";
+import { firstText, isObject, objectsIn, parseJson, shortWord } from "../../../src/json.ts";
 import { type At, type ChoiceState, newChoice } from "./choice.ts";
 import { errorInBody } from "./errors.ts";
 import {
@@ -119,7 +119,7 @@ function isPlaceholder({ id, choices, usage }: JsonObject): boolean {
 }
 
 function usageEvents(state: StreamState, chunk: JsonObject): ChatEvent[] {
-  if (typeof chunk.service_tier === "string") state.serviceTier = chunk.service_tier;
+  state.serviceTier = shortWord(chunk.service_tier) ?? state.serviceTier;
   const usage = usageOf(chunk, state.profile.usage);
   if (usage === undefined) return [];
   if (state.serviceTier !== undefined) usage.serviceTier = state.serviceTier;
