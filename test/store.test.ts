@@ -226,7 +226,7 @@ test("the drizzle schema and the migrated database have the same columns", () =>
   onTestFinished(() => void db.close());
   migrate(db);
   const names = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").pluck().all();
-  expect(names).toEqual(["attempts", "requests", "statistics"]);
+  expect(names).toEqual(["attempts", "keys", "keys_version", "requests", "statistics"]);
   for (const table of [attempts, requests, statistics]) {
     const { name, columns } = getTableConfig(table);
     const inDatabase = db.prepare('SELECT name, type, "notnull" FROM pragma_table_info(?)').all(name);
