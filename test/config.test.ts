@@ -456,7 +456,7 @@ test("the operator's price of a known model replaces the catalogue's whole, and 
 describe("a router that others can reach needs a key", () => {
   const refused = (from: string, host: string) =>
     `${from}  refusing to listen on ${host} without a key: anyone who reaches it could spend your money. ` +
-    "Set SIGNALBOX_API_KEY, or listen on 127.0.0.1.";
+    'Set SIGNALBOX_API_KEY, give callers keys with "signalbox keys create", or listen on 127.0.0.1.';
 
   test.each(["0.0.0.0", "::", "192.168.1.7", "router.lan", "::ffff:127.0.0.1", ""])("%j", (host) => {
     expect(mistakes({ flags: { host } })).toEqual([refused("--host:1:1", host)]);
