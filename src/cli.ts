@@ -1,6 +1,7 @@
-// The command line: `signalbox serve | simulate | usage | models | limits | catalog | rules | explain`.
+// The command line: `signalbox serve | simulate | usage | models | keys | limits | catalog | rules | explain`.
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
+import { keys } from "./cli/keys.ts";
 import { limits } from "./cli/limits.ts";
 import { catalog, models } from "./cli/models.ts";
 import { rules } from "./cli/rules.ts";
@@ -18,6 +19,7 @@ Commands:
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
   usage      What was used and what it cost, from the ledger.
   models     The models callers can ask for.
+  keys       Make, list, change, rotate and revoke keys for callers.
   limits     What is known of the providers' limits, who waits, and which breakers are open.
   catalog    What another price list would change.
   rules      Check routing rules, and show what an edit of them changes.
@@ -40,7 +42,8 @@ Options (each also as an environment variable; the option wins, then the variabl
   --data DIR     Folder of the ledger                    SIGNALBOX_DATA     default ./data
   -h, --help     This text
 
-SIGNALBOX_API_KEY protects the API: callers send it as their API key. Without it the router only listens on loopback.
+SIGNALBOX_API_KEY protects the API: callers send it as their API key. So do keys made with "signalbox keys create".
+Without either the router only listens on loopback. SIGNALBOX_ADMIN_KEY opens /admin, where keys can be made over HTTP.
 A provider is enabled by its key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …: see providers/README.md).
 Without any key the built-in simulated providers answer.
 SIGTERM and SIGINT drain: no new requests, running answers end, the ledger is flushed. A second one ends at once.
@@ -65,6 +68,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string> | string | Pr
   usage: (args) => usage(args, process.env, Date.now()),
   models: (args) => models(args, process.env),
   limits: (args) => limits(args, process.env),
+  keys: (args) => keys(args, process.env, Date.now()),
   catalog,
   rules: (args) => rules(args, process.env, Date.now()),
   explain: (args) => explain(args, process.env, Date.now()),

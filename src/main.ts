@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { openaiChatInbound } from "../providers/dialects/openai/inbound.ts";
 import { SIMULATOR_URL } from "../providers/simulated.ts";
+import { type Callers, startCallers } from "./callers.ts";
 import { type Refresher, startRefresh } from "./catalog-refresh.ts";
 import type { Config } from "./config.ts";
 import { createDownloader } from "./download.ts";
@@ -68,21 +69,14 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const upstream = createUpstream();
   const ids = new IdSource();
   const state = { isDraining: false };
+  const callers = startCallers({ config, ids, nowMs: Date.now, log: options.log });
   const traffic = startTraffic(config, ledger, options.log);
   const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic });
-  const app = createApp({
-    gateway,
-    inbound: openaiChatInbound,
-    snapshot: () => rules.current(),
-    apiKey: config.apiKey,
-    maxBodyBytes: config.maxBodyBytes,
-    nowMs: Date.now,
-    newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic }),
-    log: options.log,
-  });
+  const health = () => healthOf(state.isDraining, { rules, ledger, learning, traffic, callers });
+  const app = appOf({ config, log: options.log, gateway, rules, learning, ids, callers, health });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
     rules.close();
+    callers.close();
     await Promise.all([ledger.close(), simulator?.close()]);
     throw error;
   });
@@ -105,6 +99,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     learning.saveAll();
     traffic.save();
     await upstream.close();
+    callers.close();
     await ledger.close();
     await simulator?.close();
   };
@@ -122,6 +117,33 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     refreshCatalog: async () => refresher?.refresh() ?? "off",
     close,
   };
+}
+
+interface Served {
+  config: Config;
+  gateway: Gateway;
+  rules: LiveRules<Snapshot>;
+  learning: Learning;
+  ids: IdSource;
+  callers: Callers;
+  health(): Health;
+  log(message: string): void;
+}
+
+function appOf({ config, gateway, rules, learning, ids, callers, health, log }: Served): ReturnType<typeof createApp> {
+  return createApp({
+    ...callers.app,
+    gateway,
+    inbound: openaiChatInbound,
+    snapshot: () => rules.current(),
+    expectedTokens: (request, { key }) => learning.expectedTokens(request, key),
+    version: VERSION,
+    maxBodyBytes: config.maxBodyBytes,
+    nowMs: Date.now,
+    newRequestId: (nowMs) => ids.requestId(nowMs),
+    health,
+    log,
+  });
 }
 
 interface Parts {
@@ -233,7 +255,13 @@ function refreshCatalog(
 
 function healthOf(
   isDraining: boolean,
-  { rules, ledger, learning, traffic }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic">,
+  {
+    rules,
+    ledger,
+    learning,
+    traffic,
+    callers,
+  }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic"> & { callers: Callers },
 ): Health {
   const status = ledger.status();
   const tokenError = learning.tokenError();
@@ -250,6 +278,7 @@ function healthOf(
       token_estimate_error: tokenError === undefined ? null : Number(tokenError.toFixed(4)),
       rules: rulesHealth(snapshot, rules.status()),
       ledger: status,
+      keys: callers.status(),
       limits: traffic.limits.status(),
       breakers: traffic.health.status(),
     },

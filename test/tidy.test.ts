@@ -24,7 +24,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "pure",
     files:
-      /^src\/((sse|event-stream|pricing|retry|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
+      /^src\/((sse|event-stream|pricing|retry|nearest|units|budget-spec|api-keys|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
@@ -42,7 +42,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // Types of the catalogue only; and its fetcher, which is to the price list what upstream is to providers.
   { name: "catalogue diff", files: /^src\/catalog-diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
-  { name: "config", files: /^src\/(config|pool-settings)\.ts$/, mayImport: ["vocabulary", "pure"] },
+  { name: "config", files: /^src\/(config|pool-settings|provider-address)\.ts$/, mayImport: ["vocabulary", "pure"] },
   { name: "reload", files: /^src\/live-rules\//, mayImport: ["vocabulary", "pure"] },
   {
     name: "live-rules",
@@ -51,7 +51,9 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   },
   { name: "upstream", files: /^src\/upstream\.ts$/, mayImport: ["vocabulary"] },
   { name: "rows", files: /^src\/store\/rows\.ts$/, mayImport: ["vocabulary"] },
+  { name: "key table", files: /^src\/store\/keys\.ts$/, mayImport: ["pure", "store"] },
   { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "rows", "root"] },
+  { name: "key ring", files: /^src\/key-ring\.ts$/, mayImport: ["pure", "routing", "key table"] },
   { name: "limits", files: /^src\/limits(\.ts|\/)/, mayImport: ["vocabulary"] },
   { name: "health", files: /^src\/(health(\.ts|\/)|retry-budget\.ts$)/, mayImport: ["vocabulary", "pure"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
@@ -65,8 +67,12 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
     files: /^src\/(answer-reader|attempt|continuation|gateway|lease|turns)\.ts$/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health"],
   },
-  { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
-  { name: "main", files: /^src\/(main|settings|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
+  {
+    name: "http",
+    files: /^src\/http\//,
+    mayImport: ["vocabulary", "pure", "routing", "loop", "ids", "limits", "key ring", "key table"],
+  },
+  { name: "main", files: /^src\/(main|callers|settings|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
 ];
 
 function groupOf(path: string) {
