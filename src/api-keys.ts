@@ -171,7 +171,8 @@ export function statusOf(key: ApiKey, nowMs: number): KeyStatus {
   return key.expiresAtMs !== undefined && key.expiresAtMs <= nowMs ? "expired" : "active";
 }
 
-const instant = z.iso.datetime().nullable();
+const instant = z.string().meta({ format: "date-time" });
+const limited = z.int().min(1).nullable();
 
 /** A key as the command line and /admin show it. */
 export const KEY_VIEW = z.strictObject({
@@ -184,15 +185,15 @@ export const KEY_VIEW = z.strictObject({
   tags: z.array(z.string()),
   models: z.array(z.string()).nullable(),
   endpoints: z.array(z.string()).nullable(),
-  rpm: z.int().nullable(),
-  tpm: z.int().nullable(),
-  concurrency: z.int().nullable(),
+  rpm: limited,
+  tpm: limited,
+  concurrency: limited,
   budgets: z.array(z.string()),
   allow_unpriced: z.boolean(),
-  created_at: z.iso.datetime(),
-  expires_at: instant,
-  revoked_at: instant,
-  previous_secret_until: instant.describe("The secret before the last rotation is good until then."),
+  created_at: instant,
+  expires_at: instant.nullable(),
+  revoked_at: instant.nullable(),
+  previous_secret_until: instant.nullable().describe("The secret before the last rotation is good until then."),
 });
 
 export function viewOf(key: ApiKey, nowMs: number): z.output<typeof KEY_VIEW> {

@@ -98,7 +98,7 @@ async function serve(args: string[]): Promise<string> {
 }
 
 /** What a new user needs next: what answers, a line to paste, where the ledger is. */
-function banner({ url, config, snapshot }: Router): string {
+function banner({ url, config, hasKeys, snapshot }: Router): string {
   const lines = [`Signalbox ${VERSION} is listening on ${url}`];
   const ids = [...config.providers.keys()].join(", ");
   if (config.simulated) {
@@ -112,7 +112,8 @@ function banner({ url, config, snapshot }: Router): string {
   lines.push(
     `Providers: ${ids}. Rules: ${snapshot.rules.rules.length}, aliases: ${[...snapshot.rules.aliases.keys()].join(", ")}.`,
   );
-  const auth = config.apiKey === undefined ? "" : ` -H "authorization: Bearer $SIGNALBOX_API_KEY"`;
+  const key = config.apiKey !== undefined ? "$SIGNALBOX_API_KEY" : hasKeys ? "<key>" : undefined;
+  const auth = key === undefined ? "" : ` -H "authorization: Bearer ${key}"`;
   const body = `{"model":"fast","messages":[{"role":"user","content":"Hello!"}]}`;
   lines.push(`Ledger:    ${config.dataDir} (npx signalbox usage)`, "", "Try it:");
   lines.push(`  curl ${url}/v1/chat/completions${auth} -H 'content-type: application/json' -d '${body}'`, "");

@@ -43,6 +43,8 @@ export interface RouterOptions extends SettingsInput {
 export interface Router {
   url: string;
   config: Config;
+  /** Callers have keys of their own. */
+  hasKeys: boolean;
   /** The one in force. */
   readonly snapshot: Snapshot;
   rules: LiveRules<Snapshot>;
@@ -106,6 +108,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   return {
     url: urlOf(server, config.host),
     config,
+    hasKeys: callers.status().keys > 0,
     get snapshot() {
       return rules.current();
     },

@@ -6,7 +6,7 @@ import type { ChatRequest, JsonObject } from "../chat.ts";
 import type { CallerError, Inbound } from "../dialect.ts";
 import type { Gateway, GatewayInput, Outcome } from "../gateway.ts";
 import { isDeeperThan } from "../json.ts";
-import { type Admitted, type CallerGate, durationText } from "../limits/callers.ts";
+import { type Admitted, type CallerGate, durationText, type Ending } from "../limits/callers.ts";
 import { toCallerError } from "../retry.ts";
 import { affinityId } from "../routing/affinity-id.ts";
 import type { Caller } from "../routing/plan.ts";
@@ -34,19 +34,24 @@ export async function chatRoute(context: AppContext, options: ChatRouteOptions):
   const admitted = options.callerGate.admit(caller, () => options.expectedTokens(request, caller));
   if (admitted.kind === "refused") return refuse(context, options.inbound, ...overLimit(admitted));
   const { admission } = admitted;
-  let tokens: number | undefined;
+  let ending: Ending = { kind: "made", tokens: undefined };
   try {
     const outcome = await options.gateway.run(input);
     const headers = admission.headers();
     context.set("limitHeaders", headers);
     for (const [name, value] of Object.entries(headers)) context.header(name, value);
     const response = await answerWith(context, options, input, outcome);
-    // What failed is not billed to the caller.
-    tokens = outcome.kind === "failed" ? 0 : tokensOf(outcome.kind === "stream" ? outcome.bill() : outcome.bill);
+    ending = endingOf(outcome);
     return response;
   } finally {
-    admission.end(tokens);
+    admission.end(ending);
   }
+}
+
+/** Of what failed, the call counts and its tokens do not. */
+function endingOf(outcome: Outcome): Ending {
+  if (outcome.kind === "failed") return outcome.attempts === 0 ? { kind: "refused" } : { kind: "made", tokens: 0 };
+  return { kind: "made", tokens: tokensOf(outcome.kind === "stream" ? outcome.bill() : outcome.bill) };
 }
 
 /** `undefined` where the provider did not tell. */

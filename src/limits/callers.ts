@@ -12,9 +12,13 @@ interface Allowed {
 export interface Admission {
   /** OpenAI's `x-ratelimit-…`, as things are now. */
   headers(): Record<string, string>;
-  /** When the request is over, exactly once. `tokens`: what was billed; `undefined` leaves what was reserved. */
-  end(tokens: number | undefined): void;
+  /** When the request is over, exactly once. */
+  end(how: Ending): void;
 }
+
+/** `refused`: nothing was asked of any provider, and nothing is counted. `tokens`: what was billed; `undefined` leaves what
+ *  was reserved. */
+export type Ending = { kind: "refused" } | { kind: "made"; tokens: number | undefined };
 
 export type Admitted =
   | { kind: "admitted"; admission: Admission }
@@ -86,7 +90,7 @@ class Tap {
     const nowMs = now();
     const reserved = this.#tokens === undefined ? 0 : Math.max(0, Math.ceil(estimate()));
     const refuse = (lacks: "requests" | "tokens" | "concurrency", limit: number, retryAfterMs: number): Admitted => {
-      return { kind: "refused", lacks, limit, retryAfterMs: Math.ceil(retryAfterMs), headers: this.#headers(nowMs) };
+      return { kind: "refused", lacks, limit, retryAfterMs: wholeMs(retryAfterMs), headers: this.#headers(nowMs) };
     };
     const requestsMs = this.#requests?.waitMs(1, nowMs) ?? 0;
     const tokensMs = this.#tokens?.waitMs(reserved, nowMs) ?? 0;
@@ -104,11 +108,13 @@ class Tap {
     let isOver = false;
     return {
       headers: () => this.#headers(now()),
-      end: (tokens) => {
+      end: (how) => {
         if (isOver) throw new Error("an admission ends once");
         isOver = true;
         this.#running -= 1;
         // The key's limits may have been taken away in the meantime.
+        if (how.kind === "refused") this.#requests?.giveBack(1);
+        const tokens = how.kind === "refused" ? 0 : how.tokens;
         if (tokens !== undefined && tokens > reserved) this.#tokens?.take(tokens - reserved, now());
         else if (tokens !== undefined) this.#tokens?.giveBack(reserved - tokens);
       },
@@ -118,6 +124,11 @@ class Tap {
   #headers(nowMs: number): Record<string, string> {
     return { ...headersOf("requests", this.#requests, nowMs), ...headersOf("tokens", this.#tokens, nowMs) };
   }
+}
+
+/** Never too soon; what the clock is too coarse to tell does not make it a millisecond longer. */
+function wholeMs(ms: number): number {
+  return Math.max(1, Math.ceil(ms - 1e-3));
 }
 
 function shaped(bucket: Bucket | undefined, perMinute: number | undefined, nowMs: number): Bucket | undefined {
