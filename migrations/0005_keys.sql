@@ -36,7 +36,8 @@ CREATE INDEX keys_revoked_at ON keys (revoked_at_ms) WHERE revoked_at_ms IS NOT 
 CREATE TABLE keys_version (
   one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
   version INTEGER NOT NULL,
-  -- Rows that are gone cannot be read as news: this says that everything must be read again.
+  -- Rows that are gone cannot be read as news: this says that everything must be read again. Of revoked ones nobody needs
+  -- to know: they are refused either way.
   deletions INTEGER NOT NULL
 ) STRICT;
 
@@ -53,6 +54,6 @@ CREATE TRIGGER keys_updated AFTER UPDATE ON keys WHEN NEW.version = OLD.version 
   UPDATE keys SET version = (SELECT version FROM keys_version) WHERE id = NEW.id;
 END;
 
-CREATE TRIGGER keys_deleted AFTER DELETE ON keys BEGIN
+CREATE TRIGGER keys_deleted AFTER DELETE ON keys WHEN OLD.revoked_at_ms IS NULL BEGIN
   UPDATE keys_version SET version = version + 1, deletions = deletions + 1;
 END;

@@ -1,10 +1,10 @@
 // The keys in memory, found by the hash of their secret in one look. Notices what other processes change.
-import { type ApiKey, statusOf } from "./api-keys.ts";
+import { type ApiKey, KEYS_MAX, statusOf } from "./api-keys.ts";
 import { parseBudget } from "./budget-spec.ts";
 import type { Caller } from "./routing/facts.ts";
 import { globMatcher } from "./routing/glob.ts";
 import { modelMatcher } from "./routing/key-models.ts";
-import type { KeyReader } from "./store/keys.ts";
+import type { KeyReader, StoredKey } from "./store/keys.ts";
 
 /** Whose secret it is. */
 export type FoundKey =
@@ -34,9 +34,9 @@ export interface KeyRingOptions {
 const CHECK_MS = 100;
 
 interface Entry {
-  key: ApiKey;
-  hashes: string[];
-  /** Made for the first request: most keys rest. */
+  stored: StoredKey;
+  /** Made for the first request that comes with it. */
+  key: ApiKey | undefined;
   caller: Extract<FoundKey, { kind: "caller" }> | undefined;
 }
 
@@ -107,26 +107,39 @@ class MirroredKeys implements KeyRing {
       this.#byHash.clear();
       this.#byId.clear();
     }
-    for (const { key, hash, previousHash } of changed) {
-      this.#put(key, previousHash === undefined ? [hash] : [hash, previousHash]);
-    }
+    for (const stored of changed) this.#put(stored);
     this.#known = { version, deletions };
   }
 
-  #put(key: ApiKey, hashes: string[]): void {
-    for (const hash of this.#byId.get(key.id)?.hashes ?? []) this.#byHash.delete(hash);
-    const entry: Entry = { key, hashes, caller: undefined };
-    this.#byId.set(key.id, entry);
-    for (const hash of hashes) this.#byHash.set(hash, entry);
+  #put(stored: StoredKey): void {
+    const before = this.#byId.get(stored.id);
+    if (before !== undefined) this.#forget(before);
+    const entry: Entry = { stored, key: undefined, caller: undefined };
+    this.#byId.set(stored.id, entry);
+    for (const hash of hashesOf(stored)) this.#byHash.set(hash, entry);
+    if (this.#byId.size <= KEYS_MAX) return;
+    // The table has deleted a revoked one for it, without a word.
+    const oldest = this.#byId.values().find((known) => known.stored.isRevoked);
+    if (oldest !== undefined) this.#forget(oldest);
+  }
+
+  #forget({ stored }: Entry): void {
+    this.#byId.delete(stored.id);
+    for (const hash of hashesOf(stored)) this.#byHash.delete(hash);
   }
 }
 
+function hashesOf({ hash, previousHash }: StoredKey): string[] {
+  return previousHash === undefined ? [hash] : [hash, previousHash];
+}
+
 function judge(entry: Entry, hash: string, nowMs: number): FoundKey {
+  entry.key ??= entry.stored.read();
   const { key } = entry;
   if (key.revokedAtMs !== undefined) return { kind: "revoked", key, atMs: key.revokedAtMs };
   const { previousUntilMs = 0, expiresAtMs = 0 } = key;
   if (statusOf(key, nowMs) === "expired") return { kind: "expired", key, atMs: expiresAtMs };
-  if (hash !== entry.hashes[0] && previousUntilMs <= nowMs) return { kind: "rotated", key, atMs: previousUntilMs };
+  if (hash !== entry.stored.hash && previousUntilMs <= nowMs) return { kind: "rotated", key, atMs: previousUntilMs };
   entry.caller ??= admit(key);
   return entry.caller;
 }

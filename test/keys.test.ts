@@ -158,7 +158,7 @@ describe("the table of keys", () => {
   });
 
   test("holds 100,000 keys: then the longest revoked one goes, and without one a new key is refused", () => {
-    const { dir, table, make, find } = world();
+    const { dir, table, make, find, ring } = world();
     const living = make({ name: "living" });
     const revoked = make({ name: "revoked" });
     const db = new SqliteDatabase(databasePath(dir));
@@ -178,6 +178,12 @@ describe("the table of keys", () => {
     made(table.create({ id: "key_new", secret: "a" }, settings(), T0));
     expect(kindOf(find("a"))).toBe("caller");
     expect([kindOf(find(revoked.secret)), kindOf(find(living.secret))]).toEqual(["unknown", "caller"]);
+    // Whoever takes a living key away by hand means it.
+    db.exec("DELETE FROM keys WHERE name = 'living'");
+    expect(ring.status().keys).toBe(100_000);
+    ring.refresh();
+    expect(kindOf(find(living.secret))).toBe("unknown");
+    expect(ring.status().keys).toBe(99_999);
   });
 
   test("can be made before any router has run, and a router takes the database as it is", async () => {

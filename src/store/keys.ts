@@ -20,11 +20,13 @@ export interface KeysVersion {
   deletions: number;
 }
 
-/** A key with the hashes it is found by, in hexadecimal. */
+/** A key with the hashes it is found by, in hexadecimal. Most keys rest, so that they are only looked into when used. */
 export interface StoredKey {
-  key: ApiKey;
+  id: string;
   hash: string;
   previousHash: string | undefined;
+  isRevoked: boolean;
+  read(): ApiKey;
 }
 
 /** Reading. Every method throws when the database cannot be read. */
@@ -95,7 +97,10 @@ function isCurrent(db: Database): boolean {
 export function openKeyReader(dir: string): KeyReader {
   const db = new SqliteDatabase(join(dir, DATABASE_NAME), { readonly: true, fileMustExist: true });
   const version = db.prepare<[], KeysVersion>("SELECT version, deletions FROM keys_version");
-  const changed = db.prepare<[number], Row>("SELECT * FROM keys WHERE version > ? ORDER BY version");
+  const changed = db.prepare<[number], HashedRow>(
+    `SELECT *, lower(hex(secret_hash)) AS hash, lower(hex(previous_hash)) AS previous
+     FROM keys WHERE version > ? ORDER BY version`,
+  );
   return {
     version: () => version.get() ?? { version: 0, deletions: 0 },
     changedSince: (since) => changed.all(since).map(storedKeyOf),
@@ -121,7 +126,6 @@ export function hasKeys(dir: string): boolean {
 interface Row {
   id: string;
   name: string;
-  secret_hash: Buffer;
   display: string;
   team: string | null;
   organisation: string | null;
@@ -136,7 +140,6 @@ interface Row {
   created_at_ms: number;
   expires_at_ms: number | null;
   revoked_at_ms: number | null;
-  previous_hash: Buffer | null;
   previous_until_ms: number | null;
 }
 
@@ -166,8 +169,16 @@ function listOf(json: string | null): string[] | undefined {
   return json === null ? undefined : (JSON.parse(json) as string[]);
 }
 
-function storedKeyOf(row: Row): StoredKey {
-  return { key: keyOf(row), hash: row.secret_hash.toString("hex"), previousHash: row.previous_hash?.toString("hex") };
+interface HashedRow extends Row {
+  hash: string;
+  /** Empty where there is none. */
+  previous: string;
+}
+
+function storedKeyOf(row: HashedRow): StoredKey {
+  const { id, hash, previous, revoked_at_ms: revokedAtMs } = row;
+  const previousHash = previous === "" ? undefined : previous;
+  return { id, hash, previousHash, isRevoked: revokedAtMs !== null, read: () => keyOf(row) };
 }
 
 function columnsOf(settings: KeySettings) {
