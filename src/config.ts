@@ -153,8 +153,8 @@ export function buildConfig(
     const message = "must differ from SIGNALBOX_API_KEY: whoever may call models could otherwise make keys.";
     errors.push(outsideOfFile("SIGNALBOX_ADMIN_KEY", message));
   }
-  const isProtected = config.apiKey !== undefined || inputs.hasKeys?.(config.dataDir) === true;
-  if (!isProtected && !isLoopback(config.host)) {
+  const isProtected = config.apiKey !== undefined || isLoopback(config.host);
+  if (!isProtected && inputs.hasKeys?.(config.dataDir) !== true) {
     const message =
       `refusing to listen on ${config.host} without a key: anyone who reaches it could spend your money. ` +
       'Set SIGNALBOX_API_KEY, give callers keys with "signalbox keys create", or listen on 127.0.0.1.';

@@ -30,7 +30,7 @@ describe("whose request it is", () => {
     expect(read(body, headers)).toMatchObject(expected);
   });
 
-  test("long texts are cut at 256 characters, never in the middle of one", () => {
+  test("long texts are cut at 256 characters and stay valid text", () => {
     expect(read({ user: "x".repeat(1_000) }).user).toHaveLength(256);
     expect(read({ user: `${"x".repeat(255)}😀` }).user?.isWellFormed()).toBe(true);
   });

@@ -1,5 +1,5 @@
 // `signalbox keys` as an operator types it: beside a running router and before there is one.
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { UsageError } from "../src/cli/arguments.ts";
@@ -59,6 +59,17 @@ test("a key made before the router ever ran opens it, and revoking it beside the
   await expect.poll(code).toBe("api_key_revoked");
   expect(output()).not.toContain(secret.slice(-12));
 }, 60_000);
+
+test("the commands in the README run as printed", () => {
+  const cwd = folder();
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const lines = readme.split("\n").filter((line) => line.startsWith("npx signalbox keys "));
+  expect(lines).toHaveLength(5);
+  for (const line of lines) {
+    const words = [...line.slice("npx signalbox keys ".length).matchAll(/'([^']*)'|(\S+)/g)];
+    expect(keysIn(cwd, ...words.map(([, quoted, plain]) => quoted ?? plain ?? ""))).toContain("web");
+  }
+});
 
 test("list, show and --json tell everything but the secret", () => {
   const cwd = folder();

@@ -399,15 +399,23 @@ describe("/admin", () => {
   });
 
   test("the routes above are all there are", async () => {
-    const { admin } = await start();
-    const { json } = await admin("GET", "/nothing");
-    const { message } = json.error as { message: string };
-    const listed = [...message.matchAll(/(GET|POST|PATCH|DELETE) (\/admin\/[\w/{}.]+)/g)].map(
-      ([, method, path]) => `${method} ${path?.replace("{id}", "key_1").replace(/[.,]$/, "")}`,
-    );
+    const { url } = await start();
     const known = ROUTES.map(([method, path]) => `${method} ${path}`);
-    expect(listed.length).toBeGreaterThan(6);
-    for (const route of listed.slice(1)) expect(known).toContain(route);
+    let listed = 0;
+    for (const area of ["/v1", "/admin"]) {
+      const response = await fetch(`${url}${area}/nothing`, { headers: { authorization: `Bearer ${ADMIN}` } });
+      expect(response.status).toBe(404);
+      const { error } = (await response.json()) as { error: { message: string } };
+      for (const [, method, path] of error.message.matchAll(/(\w+) (\/[\w/{}.]+)(?=, |\.( |$))/g)) {
+        if (path === `${area}/nothing`) continue;
+        listed += 1;
+        expect(known).toContain(
+          `${method} ${path?.replace("models/{id}", "models/gpt-6-luna").replace("{id}", "key_1")}`,
+        );
+      }
+    }
+    // Those of the two areas, and /health with each.
+    expect(listed).toBe(5 + 7 + 2);
   });
 
   test("without SIGNALBOX_ADMIN_KEY it is closed, also to whoever is local", async () => {
