@@ -35,7 +35,7 @@ export type KeySettings = Omit<ApiKey, "id" | "display" | "createdAtMs" | "revok
 
 /** Why a key cannot be made or changed; `message` is for the operator. */
 export interface KeyRefusal {
-  refused: "name_taken" | "too_many" | "not_found" | "revoked";
+  refused: "name_taken" | "too_many" | "not_found" | "revoked" | "busy";
   message: string;
 }
 

@@ -20,11 +20,14 @@ export interface CallersOptions {
   log(message: string): void;
 }
 
+/** Requests wait as long as a write of keys does; the ledger's own writes take a few milliseconds. */
+const BUSY_TIMEOUT_MS = 250;
+
 /** The ledger must have brought the database up to date. Throws when the keys cannot be read. */
 export function startCallers({ config, ids, nowMs, log }: CallersOptions): Callers {
   const { apiKey, adminKey, dataDir, host } = config;
   const reader = openKeyReader(dataDir);
-  const table = openKeys(dataDir);
+  const table = openKeys(dataDir, BUSY_TIMEOUT_MS);
   const ring = createKeyRing({ reader, nowMs, log });
   const adminOperations = keyOperations({
     table,

@@ -186,6 +186,22 @@ describe("the table of keys", () => {
     expect(ring.status().keys).toBe(99_999);
   });
 
+  test("while somebody else writes for too long a change is refused, and nothing is changed", () => {
+    const { dir, make } = world();
+    const { key } = make();
+    const hasty = openKeys(dir, 0);
+    const other = new SqliteDatabase(databasePath(dir));
+    onTestFinished(() => {
+      hasty.close();
+      other.close();
+    });
+    other.exec("BEGIN IMMEDIATE");
+    expect(hasty.revoke(key.id, T0)).toMatchObject({ refused: "busy" });
+    expect(hasty.get(key.id)).toEqual(key);
+    other.exec("ROLLBACK");
+    expect(hasty.revoke(key.id, T0)).toMatchObject({ revokedAtMs: T0 });
+  });
+
   test("can be made before any router has run, and a router takes the database as it is", async () => {
     const { dir, table } = world(join(newDir(), "data"));
     made(table.create({ id: "key_1", secret: "s" }, settings(), T0));

@@ -54,7 +54,8 @@ const ROTATION = z.strictObject({
 
 const ONE = "/admin/keys/{id}";
 const NO_SUCH_KEY = { 404: "There is no such key." };
-const NOT_NOW = { 409: "The name is taken, the key is revoked, or there are too many keys." };
+const BUSY = { 503: "The database is busy; nothing was changed." };
+const NOT_NOW = { 409: "The name is taken, the key is revoked, or there are too many keys.", ...BUSY };
 
 export function keyOperations(options: AdminKeysOptions): AdminOperation[] {
   return [...readingOperations(options), ...makingOperations(options), ...changingOperations(options)];
@@ -138,7 +139,7 @@ function changingOperations(options: AdminKeysOptions): AdminOperation[] {
       path: ONE,
       summary: "Revokes a key for ever. It stays in the list, and its name is free again.",
       answer: { status: 200, description: "The revoked key.", schema: KEY_VIEW },
-      refusals: NO_SUCH_KEY,
+      refusals: { ...NO_SUCH_KEY, ...BUSY },
       handle: ({ context, id }) => answer(context, options, table.revoke(id, nowMs())),
     }),
   ];
@@ -178,6 +179,9 @@ function notFound(id: string): KeyRefusal {
 }
 
 function refusal(context: AppContext, { refused, message }: KeyRefusal): Response {
+  if (refused === "busy") {
+    return errorResponse(context, callerError(503, message, "database_busy"), { "retry-after": "1" });
+  }
   const status = refused === "not_found" ? 404 : 409;
   const code = refused === "not_found" ? "key_not_found" : refused;
   return errorResponse(context, callerError(status, message, code, refused === "name_taken" ? "name" : null));

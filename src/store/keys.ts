@@ -56,16 +56,17 @@ export interface KeyTable {
 }
 
 /** The database of a running router, or of one that will run: it is made or brought up to date only while no router holds
- *  the directory. Throws with a text for the operator. */
-export function openKeys(dir: string): KeyTable {
+ *  the directory. A write waits up to `busyTimeoutMs` for others and blocks the thread meanwhile. Throws with a text for the
+ *  operator. */
+export function openKeys(dir: string, busyTimeoutMs = BUSY_TIMEOUT_MS): KeyTable {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const path = join(dir, DATABASE_NAME);
   if (!existsSync(path)) prepare(dir, path);
-  let db = openForWriting(path, BUSY_TIMEOUT_MS);
+  let db = openForWriting(path, busyTimeoutMs);
   if (!isCurrent(db)) {
     db.close();
     prepare(dir, path);
-    db = openForWriting(path, BUSY_TIMEOUT_MS);
+    db = openForWriting(path, busyTimeoutMs);
   }
   return new SqliteKeys(db);
 }
@@ -230,7 +231,7 @@ class SqliteKeys implements KeyTable {
   }
 
   create({ id, secret }: KeyIdentity, settings: KeySettings, nowMs: number): ApiKey | KeyRefusal {
-    return this.#inTransaction(() => {
+    return this.#inTransaction((): ApiKey | KeyRefusal => {
       const taken = this.#nameTaken(settings.name, id);
       if (taken !== undefined) return taken;
       if (this.#count() >= KEYS_MAX && this.#db.prepare(FORGET_OLDEST).run().changes === 0) {
@@ -294,8 +295,13 @@ class SqliteKeys implements KeyTable {
   }
 
   /** Takes the write lock at once: a transaction that only asks for it later can fail for want of patience. */
-  #inTransaction<Result>(work: () => Result): Result {
-    return this.#db.transaction(work).immediate();
+  #inTransaction<Result>(work: () => Result): Result | KeyRefusal {
+    try {
+      return this.#db.transaction(work).immediate();
+    } catch (error) {
+      if (!(error instanceof SqliteDatabase.SqliteError && error.code.startsWith("SQLITE_BUSY"))) throw error;
+      return { refused: "busy", message: "Somebody else is writing to the database; nothing was changed. Try again." };
+    }
   }
 
   #count(): number {
