@@ -122,7 +122,7 @@ function createSubject(): (text: string) => number {
     const start = performance.now();
     const asked: Asked = {
       request,
-      caller: { key: "ann", team: "web", tags: ["gold-ish"] },
+      caller: { key: "ann", team: "web", keyTags: ["gold-ish"] },
       endpoint: "/v1/chat/completions",
       headers: () => ({ ...HEADERS }),
       bodyBytes: text.length,

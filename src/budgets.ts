@@ -22,7 +22,7 @@ export interface Payer {
   /** The key's own. */
   budgets?: readonly BudgetSpec[] | undefined;
   /** Calls whose price nobody knows are let through although they cannot be held to a hard budget. */
-  allowsUnpriced?: boolean | undefined;
+  allowUnpriced?: boolean | undefined;
 }
 
 /** Integer nanodollars. */
@@ -161,7 +161,7 @@ class Purse implements Budgets {
     for (const account of accounts) {
       for (const spec of specsOf(account, payer)) {
         const needed = spec.isHard ? upperNanoUsd : (likelyNanoUsd ?? upperNanoUsd);
-        const refusal = this.#refusal(account, spec, needed, payer.allowsUnpriced === true, nowMs);
+        const refusal = this.#refusal(account, spec, needed, payer.allowUnpriced === true, nowMs);
         if (refusal !== undefined) return refusal;
         isHard ||= spec.isHard;
       }
@@ -252,10 +252,10 @@ class Purse implements Budgets {
     account: Account,
     spec: BudgetSpec,
     needed: number | undefined,
-    allowsUnpriced: boolean,
+    allowUnpriced: boolean,
     nowMs: number,
   ): BudgetRefusal | undefined {
-    if (needed === undefined && spec.isHard && !allowsUnpriced) {
+    if (needed === undefined && spec.isHard && !allowUnpriced) {
       return this.#refuse(account, spec, "unpriced", undefined, nowMs);
     }
     const { spent, upper, likely } = this.#window(account, spec.window, nowMs);

@@ -1,7 +1,8 @@
-// The command line: `signalbox serve | simulate | usage | models | limits | catalog | rules | explain | alerts`.
+// The command line: `signalbox serve | simulate | usage | models | keys | limits | catalog | rules | explain | alerts`.
 import { alerts } from "./cli/alerts.ts";
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
+import { keys } from "./cli/keys.ts";
 import { limits } from "./cli/limits.ts";
 import { catalog, models } from "./cli/models.ts";
 import { rules } from "./cli/rules.ts";
@@ -19,6 +20,7 @@ Commands:
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
   usage      What was used and what it cost, from the ledger.
   models     The models callers can ask for.
+  keys       Make, list, change, rotate and revoke keys for callers.
   limits     What is known of the providers' limits, who waits, and which breakers are open.
   catalog    What another price list would change.
   rules      Check routing rules, and show what an edit of them changes.
@@ -42,7 +44,8 @@ Options (each also as an environment variable; the option wins, then the variabl
   --data DIR     Folder of the ledger                    SIGNALBOX_DATA     default ./data
   -h, --help     This text
 
-SIGNALBOX_API_KEY protects the API: callers send it as their API key. Without it the router only listens on loopback.
+SIGNALBOX_API_KEY protects the API: callers send it as their API key. So do keys made with "signalbox keys create".
+Without either the router only listens on loopback. SIGNALBOX_ADMIN_KEY opens /admin, where keys can be made over HTTP.
 A provider is enabled by its key (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …: see providers/README.md).
 Without any key the built-in simulated providers answer.
 SIGTERM and SIGINT drain: no new requests, running answers end, the ledger is flushed. A second one ends at once.
@@ -67,6 +70,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string | Printed> | s
   usage: (args) => usage(args, process.env, Date.now()),
   models: (args) => models(args, process.env),
   limits: (args) => limits(args, process.env),
+  keys: (args) => keys(args, process.env, Date.now()),
   catalog,
   rules: (args) => rules(args, process.env, Date.now()),
   explain: (args) => explain(args, process.env, Date.now()),
@@ -97,7 +101,7 @@ async function serve(args: string[]): Promise<string> {
 }
 
 /** What a new user needs next: what answers, a line to paste, where the ledger is. */
-function banner({ url, config, snapshot }: Router): string {
+function banner({ url, config, hasKeys, snapshot }: Router): string {
   const lines = [`Signalbox ${VERSION} is listening on ${url}`];
   const ids = [...config.providers.keys()].join(", ");
   if (config.simulated) {
@@ -111,7 +115,8 @@ function banner({ url, config, snapshot }: Router): string {
   lines.push(
     `Providers: ${ids}. Rules: ${snapshot.rules.rules.length}, aliases: ${[...snapshot.rules.aliases.keys()].join(", ")}.`,
   );
-  const auth = config.apiKey === undefined ? "" : ` -H "authorization: Bearer $SIGNALBOX_API_KEY"`;
+  const key = config.apiKey !== undefined ? "$SIGNALBOX_API_KEY" : hasKeys ? "<key>" : undefined;
+  const auth = key === undefined ? "" : ` -H "authorization: Bearer ${key}"`;
   const body = `{"model":"fast","messages":[{"role":"user","content":"Hello!"}]}`;
   lines.push(`Ledger:    ${config.dataDir} (npx signalbox usage)`, "", "Try it:");
   lines.push(`  curl ${url}/v1/chat/completions${auth} -H 'content-type: application/json' -d '${body}'`, "");

@@ -9,10 +9,9 @@ import { type Environment, interpolate, isLoopback } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
 import { PRICE_SETTINGS, withOwnModels } from "./price-settings.ts";
+import { addressOf, addressWithFile, firstSet } from "./provider-address.ts";
 import { durationMs, sizeBytes } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
-
-export type { Environment };
 
 /** The command line, already parsed; each wins over its `SIGNALBOX_…` variable, which wins over the file. */
 export interface Flags {
@@ -22,6 +21,8 @@ export interface Flags {
   rules?: string | undefined;
   data?: string | undefined;
 }
+
+export type { Environment };
 
 export interface Config {
   host: string;
@@ -38,6 +39,8 @@ export interface Config {
   alerts: AlertSettings;
   /** Protects the API when set. */
   apiKey: Secret | undefined;
+  /** Opens /admin; without it that is closed to everybody. */
+  adminKey: Secret | undefined;
   providers: Map<string, EnabledProvider>;
   /** Every provider that could be enabled and is not, with what it takes. */
   disabled: Map<string, string>;
@@ -51,6 +54,8 @@ export interface ConfigInputs {
   known: readonly Provider[];
   dialects: Readonly<Record<string, Outbound>>;
   catalog: (section: string) => ReadonlyMap<string, ModelEntry>;
+  /** Whether callers have keys of their own in this data directory. */
+  hasKeys?: (dataDir: string) => boolean;
 }
 
 const PROVIDER = z.strictObject({
@@ -132,15 +137,21 @@ export function buildConfig(
     budgets: budgetsOf(settings.budgets),
     alerts: alertsOf(read, env, errors),
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
+    adminKey: env.SIGNALBOX_ADMIN_KEY ? new Secret(env.SIGNALBOX_ADMIN_KEY) : undefined,
     ...providers,
   };
   if (port !== undefined && Number.isNaN(config.port)) {
     errors.push(outsideOfFile(port.from, `expected a port from 0 to 65535; found "${port.text}".`));
   }
-  if (config.apiKey === undefined && !isLoopback(config.host)) {
+  if (config.adminKey !== undefined && env.SIGNALBOX_ADMIN_KEY === env.SIGNALBOX_API_KEY) {
+    const message = "must differ from SIGNALBOX_API_KEY: whoever may call models could otherwise make keys.";
+    errors.push(outsideOfFile("SIGNALBOX_ADMIN_KEY", message));
+  }
+  const isProtected = config.apiKey !== undefined || isLoopback(config.host);
+  if (!isProtected && inputs.hasKeys?.(config.dataDir) !== true) {
     const message =
       `refusing to listen on ${config.host} without a key: anyone who reaches it could spend your money. ` +
-      "Set SIGNALBOX_API_KEY, or listen on 127.0.0.1.";
+      'Set SIGNALBOX_API_KEY, give callers keys with "signalbox keys create", or listen on 127.0.0.1.';
     errors.push(host === undefined ? read.at(["server", "host"], message) : outsideOfFile(host.from, message));
   }
   return errors.length > 0 ? { errors } : config;
@@ -298,51 +309,4 @@ function enable(
     ...(settings?.regions === undefined ? {} : { regions: settings.regions }),
     ...(settings?.data_policy === undefined ? {} : { dataPolicy: settings.data_policy }),
   };
-}
-
-function firstSet(env: Environment, names: string[]): string | undefined {
-  // Keys pasted into files end in a newline surprisingly often, and a header must not.
-  return names.map((name) => env[name]?.trim()).find((value) => value !== undefined && value !== "");
-}
-
-/**
- * The address to call. `OLLAMA_HOST=host:port` lacks a scheme: http is added, and without a port that of the built-in
- * address. An address without a path gets the path of the built-in one (`http://gpu-1:8000` means
- * `http://gpu-1:8000/v1`). A trailing slash is cut.
- */
-function addressOf(
-  provider: Provider,
-  ownUrl: string | undefined,
-  env: Environment,
-): { url: string } | { lack: string } {
-  const filled = interpolate(ownUrl ?? provider.baseUrl, env);
-  if (filled === undefined) return { lack: `set ${provider.baseUrlEnv.join(" or ")} to its address` };
-  if ("missing" in filled) return { lack: `set ${[filled.missing, ...provider.baseUrlEnv].join(" or ")}` };
-  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(filled.value);
-  const url = URL.parse(hasScheme ? filled.value : `http://${filled.value}`);
-  const own = URL.parse(provider.baseUrl?.replaceAll(/[${}]/g, "") ?? "");
-  if (url !== null && !hasScheme && url.port === "") url.port = own?.port ?? "";
-  const problem = problemOf(url);
-  if (problem !== undefined || url === null) return { lack: `its address ${problem}` };
-  if (url.pathname === "/") url.pathname = own?.pathname ?? "/";
-  return { url: url.href.replace(/\/+$/, "") };
-}
-
-/** Credentials from a file have an address of their own, unless the operator gave one. */
-function addressWithFile(
-  provider: Provider,
-  ownUrl: string | undefined,
-  env: Environment,
-): { url: string } | { lack: string } {
-  if (ownUrl !== undefined || provider.credentials === undefined) return addressOf(provider, ownUrl, env);
-  return provider.credentials.baseUrl((name) => firstSet(env, [name]));
-}
-
-/** The address is not quoted: it may hold a password. */
-function problemOf(url: URL | null): string | undefined {
-  if (url === null) return "is not a URL";
-  if (!/^https?:$/.test(url.protocol)) return `must start with http:// or https://; found ${url.protocol}//`;
-  if (url.username !== "" || url.password !== "") return "must not hold credentials; use api_key";
-  // Paths are added behind it.
-  return url.search !== "" || url.hash !== "" ? 'must not have a query or a fragment ("?" or "#")' : undefined;
 }

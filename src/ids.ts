@@ -2,6 +2,8 @@
 import { randomFillSync } from "node:crypto";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/** The largest multiple of the number of letters that a byte can hold. */
+const FAIR_MAX = 256 - (256 % LETTERS.length);
 const POOL_BYTES = 8_192;
 
 /** Draws ids from a pool of random bytes: one system call serves hundreds of them. */
@@ -20,6 +22,18 @@ export class IdSource {
     // The slight bias of the modulo does not matter: these ids need to be distinct, not secret.
     for (const byte of this.#random(24)) id += LETTERS[byte % LETTERS.length];
     return id;
+  }
+
+  /** Random letters and digits, each as likely as any other: for secrets. */
+  randomText(length: number): string {
+    let text = "";
+    while (text.length < length) {
+      for (const byte of this.#random(2 * (length - text.length))) {
+        // The last bytes would make some letters likelier than others.
+        if (byte < FAIR_MAX && text.length < length) text += LETTERS[byte % LETTERS.length];
+      }
+    }
+    return text;
   }
 
   #random(length: number): Buffer {

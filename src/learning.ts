@@ -29,6 +29,8 @@ export interface Learning {
   fleet: FleetView;
   /** Tokens of a prompt: in general, or as a target ("provider/model") counts them. Estimated once per request, when asked. */
   inputTokens(request: ChatRequest, caller: string): (target?: string) => number;
+  /** Prompt and answer together, before it is known where the request goes. */
+  expectedTokens(request: ChatRequest, caller: string): number;
   observe(settled: Settled): void;
   /** Mean |predicted − billed| ÷ billed of the last calls; `undefined` before the first. */
   tokenError(): number | undefined;
@@ -59,6 +61,7 @@ export function createLearning(options: LearningOptions): Learning {
 const PRIOR_ERROR = 0.1;
 const MARGIN_MIN = 0.1;
 const MARGIN_MAX = 0.5;
+const PRIOR_OUTPUT_TOKENS = 500;
 
 class Lessons implements Learning {
   readonly #options: LearningOptions;
@@ -91,6 +94,14 @@ class Lessons implements Learning {
       if (target === undefined) return estimate.textTokens;
       return this.#calibration.predict(callOf(estimate, target, caller, this.#options.kindOf(target))).mean;
     };
+  }
+
+  expectedTokens(request: ChatRequest, caller: string): number {
+    const { body } = request;
+    const bound = maxOutputTokens(body);
+    const scope = { rule: "", key: caller, model: body.model, maxTokens: bound };
+    const output = this.#fleet.outputTokensQuantile(scope, 0.9) ?? PRIOR_OUTPUT_TOKENS;
+    return Math.ceil(this.#estimateOf(request).textTokens + Math.min(output, bound ?? Number.POSITIVE_INFINITY));
   }
 
   observe(settled: Settled): void {

@@ -9,6 +9,7 @@ import { createDeliverer } from "./alerts/deliver.ts";
 import { type Alerts, createAlerts, outcomeOf } from "./alerts.ts";
 import type { Settled } from "./attempt.ts";
 import { type Budgets, createBudgets, windowStarts } from "./budgets.ts";
+import { type Callers, startCallers } from "./callers.ts";
 import { type Refresher, startRefresh } from "./catalog-refresh.ts";
 import type { Config } from "./config.ts";
 import { createDownloader } from "./download.ts";
@@ -47,6 +48,8 @@ export interface RouterOptions extends SettingsInput {
 export interface Router {
   url: string;
   config: Config;
+  /** Callers have keys of their own. */
+  hasKeys: boolean;
   /** The one in force. */
   readonly snapshot: Snapshot;
   rules: LiveRules<Snapshot>;
@@ -73,23 +76,17 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const upstream = createUpstream();
   const ids = new IdSource();
   const state = { isDraining: false };
+  const callers = startCallers({ config, ids, nowMs: Date.now, log: options.log });
   const traffic = startTraffic(config, ledger, options.log);
   const watch = startAlerts(config, ledger, options.log);
   const budgets = startBudgets(config, ledger, watch.alerts, options.log);
-  const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets, alerts: watch.alerts });
-  const app = createApp({
-    gateway,
-    inbound: openaiChatInbound,
-    snapshot: () => rules.current(),
-    apiKey: config.apiKey,
-    maxBodyBytes: config.maxBodyBytes,
-    nowMs: Date.now,
-    newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic, budgets, alerts: watch.alerts }),
-    log: options.log,
-  });
+  const parts = { upstream, ledger, rules, learning, ids, traffic, budgets, callers, alerts: watch.alerts };
+  const gateway = startGateway(parts);
+  const health = () => healthOf(state.isDraining, parts);
+  const app = appOf({ config, log: options.log, gateway, health }, parts);
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
     rules.close();
+    callers.close();
     await Promise.all([ledger.close(), simulator?.close()]);
     throw error;
   });
@@ -113,12 +110,14 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     traffic.save();
     await watch.close();
     await upstream.close();
+    callers.close();
     await ledger.close();
     await simulator?.close();
   };
   return {
     url: urlOf(server, config.host),
     config,
+    hasKeys: callers.status().keys > 0,
     get snapshot() {
       return rules.current();
     },
@@ -129,6 +128,33 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   };
 }
 
+interface Served {
+  config: Config;
+  gateway: Gateway;
+  health(): Health;
+  log(message: string): void;
+}
+
+function appOf(
+  { config, gateway, health, log }: Served,
+  { rules, learning, ids, callers, budgets }: Parts,
+): ReturnType<typeof createApp> {
+  return createApp({
+    ...callers.app,
+    gateway,
+    inbound: openaiChatInbound,
+    snapshot: () => rules.current(),
+    spentOf: (caller) => budgets.spentOf(caller),
+    expectedTokens: (request, { key }) => learning.expectedTokens(request, key),
+    version: VERSION,
+    maxBodyBytes: config.maxBodyBytes,
+    nowMs: Date.now,
+    newRequestId: (nowMs) => ids.requestId(nowMs),
+    health,
+    log,
+  });
+}
+
 interface Parts {
   upstream: Upstream;
   ledger: Ledger;
@@ -137,6 +163,7 @@ interface Parts {
   ids: IdSource;
   traffic: Traffic;
   budgets: Budgets;
+  callers: Callers;
   alerts: Alerts;
 }
 
@@ -303,7 +330,7 @@ function refreshCatalog(
 
 function healthOf(
   isDraining: boolean,
-  { rules, ledger, learning, traffic, budgets, alerts }: Omit<Parts, "upstream" | "ids">,
+  { rules, ledger, learning, traffic, budgets, callers, alerts }: Omit<Parts, "upstream" | "ids">,
 ): Health {
   const status = ledger.status();
   const tokenError = learning.tokenError();
@@ -320,6 +347,7 @@ function healthOf(
       token_estimate_error: tokenError === undefined ? null : Number(tokenError.toFixed(4)),
       rules: rulesHealth(snapshot, rules.status()),
       ledger: status,
+      keys: callers.status(),
       limits: traffic.limits.status(),
       breakers: traffic.health.status(),
       budgets: budgets.status(),

@@ -17,6 +17,7 @@ import { readRulesFolder } from "./live-rules/folder.ts";
 import { buildRules, type RulesWorld, rulesDirOf } from "./live-rules.ts";
 import { packageRoot } from "./package-root.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
+import { hasKeys } from "./store/keys.ts";
 import { type FileError, formatFileError } from "./yaml.ts";
 
 export const VERSION: string = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")).version;
@@ -75,6 +76,7 @@ export function settingsWith({ flags, env }: SettingsInput, file: CatalogFile): 
       "bedrock-converse": bedrockConverse,
     },
     catalog: (section) => catalog.models(section),
+    hasKeys,
   });
   if ("errors" in config) throw startError("The configuration cannot be used:", config.errors);
   return { config: { ...config, providers: withAccessTokens(config.providers) }, catalog, file };

@@ -99,7 +99,7 @@ describe("a hard budget", () => {
     expect(refused(budgets.reserve(ask(1_001)))).toMatchObject({ code: "request_exceeds_budget" });
     const unbounded = { upperNanoUsd: undefined, likelyNanoUsd: 5 };
     expect(refused(budgets.reserve(ask(0, unbounded)))).toMatchObject({ code: "unpriced" });
-    const payer = { key: "a", allowsUnpriced: true };
+    const payer = { key: "a", allowUnpriced: true };
     expect(held(budgets.reserve(ask(0, { ...unbounded, payer }))).reservedNanoUsd).toBeUndefined();
   });
 

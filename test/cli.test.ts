@@ -278,7 +278,7 @@ rules:
     expect(signalbox([]).stdout).toContain("Usage: signalbox <command>");
     const wrong = signalbox(["sreve"]);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain("Commands: serve, simulate, usage, models, limits, catalog, rules, explain");
+    expect(wrong.stderr).toContain("Commands: serve, simulate, usage, models, limits, keys, catalog, rules, explain");
     expect(signalbox(["serve", "--prot", "1"]).code).toBe(2);
     expect(signalbox(["usage", "--by", "colour"]).stderr).toContain("model, provider, key, team");
     expect(signalbox(["usage", "--since", "yesterday"]).stderr).toContain("90m, 24h or 7d");

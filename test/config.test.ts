@@ -602,11 +602,32 @@ test("the operator's price of a known model replaces the catalogue's whole, and 
 describe("a router that others can reach needs a key", () => {
   const refused = (from: string, host: string) =>
     `${from}  refusing to listen on ${host} without a key: anyone who reaches it could spend your money. ` +
-    "Set SIGNALBOX_API_KEY, or listen on 127.0.0.1.";
+    'Set SIGNALBOX_API_KEY, give callers keys with "signalbox keys create", or listen on 127.0.0.1.';
 
   test.each(["0.0.0.0", "::", "192.168.1.7", "router.lan", "::ffff:127.0.0.1", ""])("%j", (host) => {
     expect(mistakes({ flags: { host } })).toEqual([refused("--host:1:1", host)]);
     expect(config({ flags: { host }, env: { SIGNALBOX_API_KEY: "sk-sb-1" } }).host).toBe(host);
+  });
+
+  test("keys of callers in the data directory are as good as one", () => {
+    const asked: string[] = [];
+    const hasKeys = (answer: boolean) => (dataDir: string) => {
+      asked.push(dataDir);
+      return answer;
+    };
+    const given = inputs({ flags: { host: "0.0.0.0", data: "there" } });
+    const source = { file: "signalbox.yaml", text: "" };
+    expect(buildConfig({ ...given, hasKeys: hasKeys(true) }, source)).toMatchObject({ host: "0.0.0.0" });
+    expect(buildConfig({ ...given, hasKeys: hasKeys(false) }, source)).toMatchObject({ errors: [{ file: "--host" }] });
+    expect(asked).toEqual(["there", "there"]);
+  });
+
+  test("the key of /admin is another than that of the API", () => {
+    const env = { SIGNALBOX_API_KEY: "one", SIGNALBOX_ADMIN_KEY: "one" };
+    expect(mistakes({ env })).toEqual([
+      "SIGNALBOX_ADMIN_KEY:1:1  must differ from SIGNALBOX_API_KEY: whoever may call models could otherwise make keys.",
+    ]);
+    expect(config({ env: { ...env, SIGNALBOX_ADMIN_KEY: "two" } }).adminKey?.reveal()).toBe("two");
   });
 
   test.each(["127.0.0.1", "127.0.0.53", "localhost", "::1"])("%s is this machine alone", (host) => {

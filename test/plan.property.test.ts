@@ -189,6 +189,7 @@ function scoredOf({ cost, latencyMs, failureRate, weight }: Figures, at: number)
     weight,
     quality: undefined,
     set: {},
+    isAllowedByAlias: false,
     reasons: [],
     isSecondChoice: false,
   };

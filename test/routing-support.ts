@@ -58,7 +58,7 @@ export function askedOf(facts: RequestFacts): Asked {
     caller: {
       key: facts.key ?? "local",
       ...(facts.team === undefined ? {} : { team: facts.team }),
-      ...(facts.keyTags === undefined ? {} : { tags: facts.keyTags }),
+      ...(facts.keyTags === undefined ? {} : { keyTags: facts.keyTags }),
     },
     endpoint: facts.endpoint ?? "/v1/chat/completions",
     headers: () => facts.headers ?? {},

@@ -20,11 +20,11 @@ const sources: SourceFile[] = ["src", "providers"].flatMap((folder) =>
 
 /** Groups in the order of the picture in ARCHITECTURE.md; a file belongs to the first whose pattern it matches. */
 const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
-  { name: "vocabulary", files: /^src\/(chat|dialect|json)\.ts$/, mayImport: [] },
+  { name: "vocabulary", files: /^src\/(chat|prices|dialect|json)\.ts$/, mayImport: [] },
   {
     name: "pure",
     files:
-      /^src\/((sse|event-stream|continued-text|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/|pricing\/)/,
+      /^src\/((sse|event-stream|continued-text|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|api-keys|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/|pricing\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
@@ -44,7 +44,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
   {
     name: "config",
-    files: /^src\/(config|environment|(pool|budget|price|alert)-settings)\.ts$/,
+    files: /^src\/(config|environment|provider-address|(pool|budget|price|alert)-settings)\.ts$/,
     mayImport: ["vocabulary", "pure", "budgets"],
   },
   { name: "budgets", files: /^src\/budgets\.ts$/, mayImport: ["pure"] },
@@ -56,7 +56,9 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   },
   { name: "upstream", files: /^src\/upstream\.ts$/, mayImport: ["vocabulary"] },
   { name: "rows", files: /^src\/store\/rows\.ts$/, mayImport: ["vocabulary"] },
+  { name: "key table", files: /^src\/store\/keys\.ts$/, mayImport: ["pure", "store"] },
   { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "rows", "root"] },
+  { name: "key ring", files: /^src\/key-ring\.ts$/, mayImport: ["pure", "routing", "key table"] },
   { name: "limits", files: /^src\/limits(\.ts|\/)/, mayImport: ["vocabulary", "pure"] },
   { name: "health", files: /^src\/(health(\.ts|\/)|retry-budget\.ts$)/, mayImport: ["vocabulary", "pure"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
@@ -72,8 +74,12 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
       /^src\/(answer-reader|attachments|attempt|attempt-row|continuation|failures|gateway|lease|spending|stream-failover|turns)\.ts$/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health", "budgets"],
   },
-  { name: "http", files: /^src\/http\//, mayImport: ["vocabulary", "pure", "routing", "loop", "ids"] },
-  { name: "main", files: /^src\/(main|settings|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
+  {
+    name: "http",
+    files: /^src\/http\//,
+    mayImport: ["vocabulary", "pure", "routing", "loop", "ids", "limits", "key ring", "key table"],
+  },
+  { name: "main", files: /^src\/(main|callers|settings|cli|cli\/[\w-]+)\.ts$/, mayImport: [".*"] },
 ];
 
 function groupOf(path: string) {

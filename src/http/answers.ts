@@ -48,7 +48,12 @@ const STREAM_HEADERS = {
 export async function sendStream(answer: Answer, outcome: Stream): Promise<void> {
   const { outgoing } = answer.context.env;
   const requestId = answer.context.get("requestId");
-  outgoing.writeHead(200, { ...STREAM_HEADERS, "x-request-id": requestId, ...answerHeaders(outcome) });
+  outgoing.writeHead(200, {
+    ...STREAM_HEADERS,
+    "x-request-id": requestId,
+    ...answer.context.get("limitHeaders"),
+    ...answerHeaders(outcome),
+  });
   let render: Render | undefined;
   for await (const { pieces, terminal } of outcome.batches) {
     render ??= rendererFor(answer, outcome, pieces);

@@ -1,19 +1,23 @@
 // The HTTP surface: which routes exist, who may call them, and what is said about all others.
 import { Hono } from "hono";
-import type { Inbound, Secret } from "../dialect.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Caller } from "../routing/plan.ts";
 import type { Snapshot } from "../routing/snapshot.ts";
-import { authenticate } from "./auth.ts";
-import { chatRoute, explainRoute } from "./chat.ts";
+import { type AdminOperation, adminRoutes } from "./admin.ts";
+import { type Doors, guardsOf } from "./auth.ts";
+import { type ChatRouteOptions, chatRoute, explainRoute } from "./chat.ts";
 import { type AppContext, callerError, type Env, errorResponse } from "./context.ts";
+import { keyInfo, type Spent } from "./key-info.ts";
 import { listModels, modelRoute } from "./models.ts";
+import { isAt, type Route } from "./routes.ts";
 
-export interface AppOptions {
-  gateway: Gateway;
-  inbound: Inbound;
+export interface AppOptions extends ChatRouteOptions {
   snapshot(): Snapshot;
-  apiKey: Secret | undefined;
-  maxBodyBytes: number;
+  doors: Doors;
+  adminOperations: readonly AdminOperation[];
+  /** What a caller has spent, as far as somebody keeps count. */
+  spentOf?: (caller: Caller) => Spent | undefined;
+  /** Of this program. */
+  version: string;
   nowMs(): number;
   newRequestId(nowMs: number): string;
   health(): Health;
@@ -30,10 +34,52 @@ export interface Health {
 
 const CHAT = "/v1/chat/completions";
 const EXPLAIN = "/v1/route/explain";
-const METHODS: Record<string, string> = { [CHAT]: "POST", [EXPLAIN]: "POST", "/v1/models": "GET", "/health": "GET" };
+
+/** Everything the router answers to. A path that is not here is refused, under /v1 and /admin only after the key is. */
+export function routesOf(options: AppOptions): Route[] {
+  const { snapshot, spentOf } = options;
+  return [
+    { method: "GET", path: "/health", role: "anyone", handle: (context) => healthRoute(context, options.health()) },
+    {
+      method: "GET",
+      path: "/health/live",
+      role: "anyone",
+      handle: (context) => context.json({ live: options.health().live }),
+    },
+    {
+      method: "GET",
+      path: "/health/ready",
+      role: "anyone",
+      handle: (context) => healthRoute(context, options.health()),
+    },
+    { method: "POST", path: CHAT, role: "caller", handle: (context) => chatRoute(context, options) },
+    { method: "POST", path: EXPLAIN, role: "caller", handle: (context) => explainRoute(context, options) },
+    {
+      method: "GET",
+      path: "/v1/models",
+      role: "caller",
+      handle: (context) => context.json(listModels(snapshot(), options.nowMs(), context.get("caller").models)),
+    },
+    {
+      method: "GET",
+      path: "/v1/models/:id{.+}",
+      role: "caller",
+      handle: (context) => modelRoute(context, snapshot(), options.nowMs()),
+    },
+    {
+      method: "GET",
+      path: "/v1/key",
+      role: "caller",
+      handle: (context) => context.json(keyInfo(context.get("caller"), spentOf?.(context.get("caller")))),
+    },
+    ...adminRoutes(options.adminOperations, options.version),
+  ];
+}
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
+  const routes = routesOf(options);
+  const guards = guardsOf(options.doors);
   app.use(async (context, next) => {
     const receivedAtMs = options.nowMs();
     const id = options.newRequestId(receivedAtMs);
@@ -42,15 +88,11 @@ export function createApp(options: AppOptions): Hono<Env> {
     context.header("x-request-id", id);
     await next();
   });
-  app.get("/health", (context) => healthRoute(context, options.health()));
-  app.get("/health/live", (context) => context.json({ live: options.health().live }));
-  app.get("/health/ready", (context) => healthRoute(context, options.health()));
-  app.use("/v1/*", authenticate(options.apiKey));
-  app.post(CHAT, (context) => chatRoute(context, options));
-  app.post(EXPLAIN, (context) => explainRoute(context, options));
-  app.get("/v1/models", (context) => context.json(listModels(options.snapshot(), options.nowMs())));
-  app.get("/v1/models/:id{.+}", (context) => modelRoute(context, options.snapshot(), options.nowMs()));
-  app.notFound(notFound);
+  for (const { method, path, role, handle } of routes) app.on(method, path, guards[role], handle);
+  const unknown = (context: AppContext) => notFound(context, routes);
+  for (const path of ["/v1", "/v1/*"]) app.all(path, guards.caller, unknown);
+  for (const path of ["/admin", "/admin/*"]) app.all(path, guards.admin, unknown);
+  app.notFound(unknown);
   app.onError((error, context) => {
     const id = context.var.requestId;
     options.log(`request ${id} failed inside the router: ${error.stack ?? error.message}`);
@@ -65,17 +107,21 @@ function healthRoute(context: AppContext, health: Health): Response {
   return context.json({ status, live: health.live, ready: health.ready, ...health.details }, health.ready ? 200 : 503);
 }
 
-function notFound(context: AppContext): Response {
+function notFound(context: AppContext, routes: readonly Route[]): Response {
   const { method, path } = context.req;
-  const allowed = METHODS[path] ?? (path.startsWith("/v1/models/") ? "GET" : undefined);
-  if (allowed !== undefined && allowed !== method) {
-    const message = `${method} is not allowed on ${path}; use ${allowed}.`;
-    return errorResponse(context, callerError(405, message, "method_not_allowed"), { allow: allowed });
+  const allowed = routes.filter((route) => isAt(route, path)).map((route) => route.method);
+  if (allowed.length > 0 && !allowed.some((accepted) => accepted === method)) {
+    const message = `${method} is not allowed on ${path}; use ${allowed.join(" or ")}.`;
+    return errorResponse(context, callerError(405, message, "method_not_allowed"), { allow: allowed.join(", ") });
   }
-  const routes = `POST ${CHAT}, POST ${EXPLAIN}, GET /v1/models, GET /v1/models/{id}, GET /health`;
-  const hint = path.startsWith("/v1/") ? "" : " An OpenAI SDK needs a baseURL that ends in /v1.";
+  const area = path.startsWith("/admin") ? "/admin" : "/v1";
+  const known = routes.filter((route) => route.path.startsWith(area) || route.path === "/health");
+  const listed = known
+    .map((route) => `${route.method} ${route.path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}")}`)
+    .join(", ");
+  const hint = path.startsWith("/v1/") || area === "/admin" ? "" : " An OpenAI SDK needs a baseURL that ends in /v1.";
   return errorResponse(
     context,
-    callerError(404, `Unknown request URL: ${method} ${path}. This router serves ${routes}.${hint}`, "unknown_url"),
+    callerError(404, `Unknown request URL: ${method} ${path}. This router serves ${listed}.${hint}`, "unknown_url"),
   );
 }

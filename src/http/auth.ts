@@ -1,38 +1,108 @@
-// Who calls: the bearer token against the configured key.
-import { hash as digest, timingSafeEqual } from "node:crypto";
+// Who calls: the bearer token against SIGNALBOX_API_KEY and the callers' keys; and who may administer.
+import { timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
-import type { Secret } from "../dialect.ts";
-import { callerError, type Env, errorResponse } from "./context.ts";
+import { hashOf } from "../api-keys.ts";
+import type { CallerError, Secret } from "../dialect.ts";
+import type { FoundKey, KeyRing } from "../key-ring.ts";
+import type { Caller } from "../routing/plan.ts";
+import { type AppContext, callerError, type Env, errorResponse } from "./context.ts";
 
-/** Without a key everybody is `local` (the server then listens on loopback only). Wrong and missing keys get 401. */
-export function authenticate(apiKey: Secret | undefined): MiddlewareHandler<Env> {
-  const expected = apiKey === undefined ? undefined : hash(apiKey.reveal());
+export interface Doors {
+  /** SIGNALBOX_API_KEY: valid without any limit, as the caller "default". */
+  apiKey: Secret | undefined;
+  /** SIGNALBOX_ADMIN_KEY: the only one that opens /admin, and nothing else. */
+  adminKey: Secret | undefined;
+  keys: KeyRing;
+  /** Only this machine can reach the router: while there is no key at all, everybody is "local". */
+  isLoopback: boolean;
+}
+
+export type Role = "anyone" | "caller" | "admin";
+
+export function guardsOf(doors: Doors): Record<Role, MiddlewareHandler<Env>> {
+  return { anyone: (_, next) => next(), caller: authenticate(doors), admin: authenticateAdmin(doors.adminKey) };
+}
+
+function authenticate({ apiKey, keys, isLoopback }: Doors): MiddlewareHandler<Env> {
+  const expected = apiKey === undefined ? undefined : hashOf(apiKey.reveal());
   return async (context, next) => {
-    const given = bearer(context.req.header("authorization")) ?? context.req.header("x-api-key");
-    if (expected === undefined) {
+    const given = secretIn(context);
+    if (expected === undefined && isLoopback && keys.isEmpty) {
       context.set("caller", { key: "local" });
       return next();
     }
-    if (given === undefined) {
-      const message = "No API key was given. Send the router's key as 'Authorization: Bearer <SIGNALBOX_API_KEY>'.";
-      return errorResponse(context, callerError(401, message, "missing_api_key"), CHALLENGE);
-    }
+    if (given === undefined) return refuse(context, MISSING);
+    const hash = hashOf(given);
     // Hashes have one length, so the comparison takes the same time whatever was sent.
-    if (!timingSafeEqual(hash(given), expected)) {
-      const message = "The API key is not this router's key (SIGNALBOX_API_KEY). Provider keys are not accepted here.";
-      return errorResponse(context, callerError(401, message, "invalid_api_key"), CHALLENGE);
+    if (expected !== undefined && timingSafeEqual(hash, expected)) {
+      context.set("caller", { key: "default" });
+      return next();
     }
-    context.set("caller", { key: "default" });
+    // Found by the whole hash: how far a guess is right cannot be measured.
+    const admitted = admit(keys.find(hash), context.req.path);
+    if ("status" in admitted) return refuse(context, admitted);
+    context.set("caller", admitted);
     return next();
   };
 }
 
-const CHALLENGE = { "www-authenticate": "Bearer" };
+/** Asking about oneself is always allowed. */
+const ALWAYS_ALLOWED = "/v1/key";
 
-function bearer(header: string | undefined): string | undefined {
-  return /^Bearer\s+(\S.*)$/i.exec(header ?? "")?.[1]?.trim();
+function admit(found: FoundKey | undefined, path: string): Caller | CallerError {
+  if (found === undefined) return UNKNOWN;
+  const { key } = found;
+  const whose = `The API key ${key.display} ("${key.name}")`;
+  if (found.kind === "caller") {
+    if (path === ALWAYS_ALLOWED || found.mayUseEndpoint(path)) return found.caller;
+    const message = `${whose} may not use ${path.slice(0, 200)}. It may use ${key.endpoints?.join(", ")}.`;
+    return { ...callerError(403, message, "endpoint_not_allowed"), type: "permission_error" };
+  }
+  const at = new Date(found.atMs).toISOString();
+  if (found.kind === "revoked") return callerError(401, `${whose} was revoked at ${at}.`, "api_key_revoked");
+  const why = found.kind === "expired" ? `expired at ${at}` : `was replaced by a new secret; this one ended at ${at}`;
+  return callerError(401, `${whose} ${why}.`, "api_key_expired");
 }
 
-function hash(text: string): Buffer {
-  return digest("sha256", text, "buffer");
+const MISSING = callerError(
+  401,
+  "No API key was given. Send the router's key (SIGNALBOX_API_KEY) or one of your own as 'Authorization: Bearer <key>'.",
+  "missing_api_key",
+);
+const UNKNOWN = callerError(
+  401,
+  "The API key is not one of this router's: neither SIGNALBOX_API_KEY nor a key it made. Provider keys are not accepted here.",
+  "invalid_api_key",
+);
+
+function authenticateAdmin(adminKey: Secret | undefined): MiddlewareHandler<Env> {
+  const expected = adminKey === undefined ? undefined : hashOf(adminKey.reveal());
+  return async (context, next) => {
+    if (expected === undefined) return refuse(context, CLOSED);
+    const given = secretIn(context);
+    if (given !== undefined && timingSafeEqual(hashOf(given), expected)) {
+      context.header("cache-control", "no-store");
+      return next();
+    }
+    return refuse(context, NOT_ADMIN);
+  };
+}
+
+const CLOSED: CallerError = {
+  ...callerError(403, "Administration is switched off: set SIGNALBOX_ADMIN_KEY and start again.", "admin_disabled"),
+  type: "permission_error",
+};
+const NOT_ADMIN = callerError(
+  401,
+  "Only the key in SIGNALBOX_ADMIN_KEY opens /admin; keys of callers do not. Send it as 'Authorization: Bearer <key>'.",
+  "invalid_admin_key",
+);
+
+function refuse(context: AppContext, error: CallerError): Response {
+  return errorResponse(context, error, error.status === 401 ? { "www-authenticate": "Bearer" } : {});
+}
+
+function secretIn(context: AppContext): string | undefined {
+  const header = context.req.header("authorization") ?? "";
+  return /^Bearer\s+(\S.*)$/i.exec(header)?.[1]?.trim() ?? context.req.header("x-api-key");
 }

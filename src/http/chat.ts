@@ -1,13 +1,17 @@
 // POST /v1/chat/completions: the body in, the answer out, relayed or translated, buffered or streamed.
 import type { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import type { JsonObject } from "../chat.ts";
+import type { Bill } from "../attempt.ts";
+import type { ChatRequest, JsonObject } from "../chat.ts";
 import type { CallerError, Inbound } from "../dialect.ts";
 import type { Gateway, GatewayInput, Outcome } from "../gateway.ts";
 import { isDeeperThan } from "../json.ts";
+import { type Admitted, type CallerGate, durationText, type Ending } from "../limits/callers.ts";
 import { toCallerError } from "../retry.ts";
 import { affinityId } from "../routing/affinity-id.ts";
+import type { Caller } from "../routing/plan.ts";
 import { type Answer, budgetHeader, sendBuffered, sendStream } from "./answers.ts";
+import { attributionOf, tagsOf } from "./attribution.ts";
 import { type AppContext, callerError, readBody } from "./context.ts";
 import { routingMetadata } from "./metadata.ts";
 
@@ -18,14 +22,67 @@ export interface ChatRouteOptions {
   gateway: Gateway;
   inbound: Inbound;
   maxBodyBytes: number;
+  callerGate: CallerGate;
+  /** What the request will be billed for, prompt and answer together, about. */
+  expectedTokens(request: ChatRequest, caller: Caller): number;
 }
 
 export async function chatRoute(context: AppContext, options: ChatRouteOptions): Promise<Response> {
-  const { inbound } = options;
   const input = await readRequest(context, options);
   if (input instanceof Response) return input;
-  const { request } = input;
-  const outcome = await options.gateway.run(input);
+  const { request, caller } = input;
+  const admitted = options.callerGate.admit(caller, () => options.expectedTokens(request, caller));
+  if (admitted.kind === "refused") return refuse(context, options.inbound, ...overLimit(admitted));
+  const { admission } = admitted;
+  let ending: Ending = { kind: "made", tokens: undefined };
+  try {
+    const outcome = await options.gateway.run(input);
+    const headers = admission.headers();
+    context.set("limitHeaders", headers);
+    for (const [name, value] of Object.entries(headers)) context.header(name, value);
+    const response = await answerWith(context, options, input, outcome);
+    ending = endingOf(outcome);
+    return response;
+  } finally {
+    admission.end(ending);
+  }
+}
+
+/** Of what failed, the call counts and its tokens do not. */
+function endingOf(outcome: Outcome): Ending {
+  if (outcome.kind === "failed") return outcome.attempts === 0 ? { kind: "refused" } : { kind: "made", tokens: 0 };
+  return { kind: "made", tokens: tokensOf(outcome.kind === "stream" ? outcome.bill() : outcome.bill) };
+}
+
+/** `undefined` where the provider did not tell. */
+function tokensOf({ usage }: Bill): number | undefined {
+  const { inputTokens, outputTokens } = usage ?? {};
+  return inputTokens === undefined || outputTokens === undefined ? undefined : inputTokens + outputTokens;
+}
+
+function overLimit(refused: Extract<Admitted, { kind: "refused" }>): [CallerError, Record<string, string>] {
+  const { lacks, limit, retryAfterMs } = refused;
+  const rate = lacks === "concurrency" ? `${limit} requests at the same time` : `${limit} ${lacks} per minute`;
+  const error: CallerError = {
+    status: 429,
+    message: `Rate limit reached for this API key: ${rate}. Please try again in ${durationText(retryAfterMs)}.`,
+    type: "rate_limit_error",
+    code: "rate_limit_exceeded",
+    param: lacks,
+  };
+  return [error, { ...refused.headers, ...retryHeaders(retryAfterMs) }];
+}
+
+function retryHeaders(retryAfterMs: number): Record<string, string> {
+  return { "retry-after": String(Math.ceil(retryAfterMs / 1000)), "retry-after-ms": String(retryAfterMs) };
+}
+
+async function answerWith(
+  context: AppContext,
+  { inbound }: ChatRouteOptions,
+  { request }: GatewayInput,
+  outcome: Outcome,
+): Promise<Response> {
   const answeredBy = outcome.kind === "failed" ? undefined : outcome.target;
   const asked = { model: request.body.model, decision: outcome.decision };
   const metadata = () => routingMetadata((name) => context.req.header(name), asked, outcome.story, answeredBy);
@@ -52,6 +109,8 @@ async function readRequest(context: AppContext, options: ChatRouteOptions): Prom
   const header = (name: string) => context.req.header(name);
   const request = inbound.parse(read.json, header);
   if ("kind" in request) return refuse(context, inbound, toCallerError(request.error));
+  const tags = tagsOf(header);
+  if ("status" in tags) return refuse(context, inbound, tags);
   const caller = context.get("caller");
   return {
     requestId: context.get("requestId"),
@@ -61,7 +120,8 @@ async function readRequest(context: AppContext, options: ChatRouteOptions): Prom
     headers: () => context.req.header(),
     affinityId: affinityId({ request, key: caller.key, header }),
     request,
-    caller,
+    caller: tags.length === 0 ? caller : { ...caller, tags: [...new Set([...(caller.tags ?? []), ...tags])] },
+    attribution: attributionOf(request.body, header),
     timeoutMs: timeoutOf(header),
     signal: leaveSignal(context.env.outgoing),
   };
@@ -121,10 +181,7 @@ function failureHeaders(outcome: Extract<Outcome, { kind: "failed" }>): Record<s
     "x-signalbox-decision": outcome.decision,
     ...budgetHeader(outcome),
   };
-  if (outcome.retryAfterMs !== undefined) {
-    headers["retry-after"] = String(Math.ceil(outcome.retryAfterMs / 1000));
-    headers["retry-after-ms"] = String(outcome.retryAfterMs);
-  }
+  if (outcome.retryAfterMs !== undefined) Object.assign(headers, retryHeaders(outcome.retryAfterMs));
   // SDKs honour it; two layers of retries would only multiply the load.
   if (outcome.isHopeless) headers["x-should-retry"] = "false";
   // They do not retry a 402 of themselves; this one passes as soon as calls under way have ended.

@@ -7,7 +7,13 @@ import type { Caller } from "../routing/plan.ts";
 
 export interface Env {
   Bindings: HttpBindings;
-  Variables: { requestId: string; receivedAtMs: number; caller: Caller };
+  Variables: {
+    requestId: string;
+    receivedAtMs: number;
+    caller: Caller;
+    /** What is left of the caller's limits, for the head of a stream. */
+    limitHeaders: Record<string, string> | undefined;
+  };
 }
 
 export type AppContext = Context<Env>;

@@ -3,20 +3,31 @@ import type { JsonObject, RateCard } from "../chat.ts";
 import type { EnabledProvider, ModelEntry } from "../dialect.ts";
 import { nearest } from "../nearest.ts";
 import { pricesAt } from "../pricing.ts";
+import { notAllowed } from "../routing/denials.ts";
+import type { ModelMatcher } from "../routing/key-models.ts";
 import { knownNames, resolve, type Snapshot } from "../routing/snapshot.ts";
 import { type AppContext, callerError, errorResponse } from "./context.ts";
 
-export function listModels(snapshot: Snapshot, nowMs: number): JsonObject {
+/** What there is, as far as the caller may use it. */
+export function listModels(snapshot: Snapshot, nowMs: number, mayUse?: ModelMatcher): JsonObject {
   const data: JsonObject[] = [];
-  for (const alias of snapshot.rules.aliases.keys()) data.push(describeAlias(snapshot, alias, nowMs));
+  for (const alias of snapshot.rules.aliases.keys()) {
+    if (isForbidden(snapshot, alias, mayUse)) continue;
+    data.push(describeAlias(snapshot, alias, nowMs));
+  }
   for (const provider of snapshot.providers.values()) {
-    for (const entry of provider.models.values()) data.push(describeModel(provider, entry, nowMs));
+    for (const entry of provider.models.values()) {
+      if (mayUse?.allowsTarget({ provider, model: entry.id, entry }) === false) continue;
+      data.push(describeModel(provider, entry, nowMs));
+    }
   }
   return { object: "list", data, total_count: data.length };
 }
 
 export function modelRoute(context: AppContext, snapshot: Snapshot, nowMs: number): Response {
   const id = decoded(context.req.path.slice("/v1/models/".length));
+  const mayUse = context.get("caller").models;
+  if (mayUse !== undefined && isForbidden(snapshot, id, mayUse)) return errorResponse(context, notAllowed(id, mayUse));
   if (snapshot.rules.aliases.has(id)) return context.json(describeAlias(snapshot, id, nowMs));
   const target = resolve(snapshot, id).targets[0];
   if (target?.entry !== undefined) return context.json({ ...describeModel(target.provider, target.entry, nowMs), id });
@@ -26,6 +37,14 @@ export function modelRoute(context: AppContext, snapshot: Snapshot, nowMs: numbe
     context,
     callerError(404, `The model '${id}' does not exist here.${hint}`, "model_not_found", "model"),
   );
+}
+
+/** The name leads somewhere, and nowhere that the key may go. */
+function isForbidden(snapshot: Snapshot, name: string, mayUse: ModelMatcher | undefined): boolean {
+  if (mayUse === undefined) return false;
+  if (snapshot.rules.aliases.has(name) && mayUse.allowsAlias(name)) return false;
+  const { targets } = resolve(snapshot, name, "caller");
+  return targets.length > 0 && !targets.some((target) => mayUse.allowsTarget(target));
 }
 
 /** A path that is not valid percent-encoding names itself: it is then unknown, not an error. */

@@ -1,5 +1,6 @@
 // The targets a request may go to, tier by tier, and why each of the others may not.
 import { type Target, targetName } from "../dialect.ts";
+import type { ModelMatcher } from "./key-models.ts";
 import type { Rule, RuleTarget } from "./rules.ts";
 import type { SetEntry } from "./schema.ts";
 import { type Exclusion, resolve, type Snapshot } from "./snapshot.ts";
@@ -17,7 +18,8 @@ export type ReasonCode =
   | "max_latency"
   | "quality"
   | "quantization"
-  | "allowed_providers";
+  | "allowed_providers"
+  | "allowed_models";
 
 export interface Reason {
   code: ReasonCode;
@@ -32,6 +34,8 @@ export interface Candidate {
   tier: number;
   weight: number;
   quality: number | undefined;
+  /** One of the names it was asked for by is an alias that the key may use. */
+  isAllowedByAlias: boolean;
   /** The rule's parameters, the target's own over them. */
   set: SetEntry;
   /** Not empty: out. */
@@ -54,14 +58,20 @@ export interface Named {
 
 /** The targets behind the names, each once, in its first tier. The tiers of a name come after those of the name before it;
  *  `isAcross`: beside them, first beside first. */
-export function candidatesOf(snapshot: Snapshot, names: readonly Named[], isAcross: boolean): Gathered {
+export function candidatesOf(
+  snapshot: Snapshot,
+  names: readonly Named[],
+  isAcross: boolean,
+  mayUse: ModelMatcher | undefined,
+): Gathered {
   const found = new Map<string, Candidate>();
   const missing = new Map<string, Exclusion>();
   let above = 0;
   for (const { name, rule } of names) {
     const places = rule === undefined ? placesOfName(snapshot, name, missing) : placesOfRule(snapshot, rule, missing);
     if (rule?.deny !== undefined) missing.set(name, { target: name, reason: `rule "${rule.name}" refuses it` });
-    for (const place of places) addOnce(found, rule, { ...place, tier: above + place.tier });
+    const isAllowedByAlias = mayUse !== undefined && snapshot.rules.aliases.has(name) && mayUse.allowsAlias(name);
+    for (const place of places) addOnce(found, rule, { ...place, tier: above + place.tier }, isAllowedByAlias);
     if (!isAcross) above += 1 + places.reduce((last, { tier }) => Math.max(last, tier), -1);
   }
   return { candidates: [...found.values()], missing: [...missing.values()] };
@@ -88,10 +98,15 @@ function placesOfRule(snapshot: Snapshot, rule: Rule, missing: Map<string, Exclu
   );
 }
 
-function addOnce(found: Map<string, Candidate>, rule: Rule | undefined, place: Place): void {
+function addOnce(found: Map<string, Candidate>, rule: Rule | undefined, place: Place, isAllowedByAlias: boolean): void {
   const { target, tier, weight, quality } = place;
   const name = targetName(target);
-  if (found.has(name)) return;
+  const known = found.get(name);
+  if (known !== undefined) {
+    known.isAllowedByAlias ||= isAllowedByAlias;
+    return;
+  }
   const set = { ...rule?.set, ...place.set };
-  found.set(name, { name, target, rule, tier, weight, quality, set, reasons: [], isSecondChoice: false });
+  const about = { name, target, rule, tier, weight, quality, set };
+  found.set(name, { ...about, isAllowedByAlias, reasons: [], isSecondChoice: false });
 }

@@ -2,7 +2,9 @@
 import type { CallerError } from "../dialect.ts";
 import { nearest } from "../nearest.ts";
 import type { Asked } from "./facts.ts";
+import type { ModelMatcher } from "./key-models.ts";
 import type { Trace } from "./plan.ts";
+import { listed } from "./requirements.ts";
 import type { Rule } from "./rules.ts";
 import { knownNames, type Snapshot } from "./snapshot.ts";
 
@@ -17,6 +19,9 @@ export function ruleDenial({ status, message }: { status: number; message: strin
 export function denied(snapshot: Snapshot, asked: Asked, rule: Rule | undefined, trace: Trace): CallerError {
   const model = asked.request.body.model;
   const out = trace.targets.filter(({ reasons }) => reasons.length > 0);
+  const { models } = asked.caller;
+  const isForbidden = ({ reasons }: Trace["targets"][number]) => reasons.some(({ code }) => code === "allowed_models");
+  if (models !== undefined && out.length > 0 && out.every(isForbidden)) return notAllowed(model, models);
   if (out.length > 0) return constrained(model, trace, out);
   if (trace.missing.length > 0) return notEnabled(model, trace);
   const where = rule === undefined ? "" : ` (rule "${rule.name}")`;
@@ -27,6 +32,17 @@ export function denied(snapshot: Snapshot, asked: Asked, rule: Rule | undefined,
     close.length === 0 ? "See GET /v1/models." : `Did you mean ${close.map((name) => `'${name}'`).join(", ")}?`;
   const message = `The model '${model}' does not exist here, or no enabled provider serves it${where}. ${hint}`;
   return unavailable(404, message, "model_not_found", "model", { code: "model_not_found", requested_models: [model] });
+}
+
+/** The model exists; this key may not use it. */
+export function notAllowed(model: string, { patterns }: ModelMatcher): CallerError {
+  const message = `This API key may not use the model '${model}'. It may use ${listed(patterns)}.`;
+  const availability = { code: "constraint_filtered", requested_models: [model], excluded_by: ["allowed_models"] };
+  return {
+    ...unavailable(403, message, "model_not_allowed", "model", availability),
+    type: "permission_error",
+    metadata: { availability, allowed_models: patterns.slice(0, 100) },
+  };
 }
 
 function notEnabled(model: string, trace: Trace): CallerError {

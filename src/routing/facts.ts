@@ -3,20 +3,28 @@ import type { BudgetSpec } from "../budget-spec.ts";
 import type { ChatBody, ChatRequest } from "../chat.ts";
 import { isObject, objectsIn } from "../json.ts";
 import { type Facts, FactsHas, FactsKey, FactsTime, FactsTokens } from "./conditions.ts";
+import type { ModelMatcher } from "./key-models.ts";
 import type { Feature } from "./schema.ts";
 
 /** Who asks. */
 export interface Caller {
-  /** Name of the key; `local` while the router needs none. */
+  /** Name of the key; `local` while the router needs none, `default` for SIGNALBOX_API_KEY. */
   key: string;
-  team?: string;
-  tags?: readonly string[];
+  /** Of a key of its own: stays the same when the key gets another name or secret. */
   keyId?: string;
+  team?: string;
   organisation?: string;
+  /** What the call is booked under: the key's tags and those that came with the request. */
+  tags?: readonly string[];
+  /** The key's alone, which rules may trust. */
+  keyTags?: readonly string[];
+  /** Which models it may use; absent: all. */
+  models?: ModelMatcher;
   /** What the key may spend. */
   budgets?: readonly BudgetSpec[];
   /** Models without a known price may be called although a hard budget cannot be held to them. */
-  allowsUnpriced?: boolean;
+  allowUnpriced?: boolean;
+  limits?: CallerLimits;
 }
 
 /** What targets ("provider/model") were found not to take, whatever the catalogue says. */
@@ -25,6 +33,13 @@ export interface Learnt {
   windowOf(target: string): number | undefined;
   /** Names of request fields. */
   lacksOf(target: string): readonly string[];
+}
+
+/** Requests and tokens per minute, and requests at the same time; `undefined`: no limit. */
+export interface CallerLimits {
+  rpm: number | undefined;
+  tpm: number | undefined;
+  concurrency: number | undefined;
 }
 
 /** A request with everything a decision may look at. */
@@ -55,7 +70,7 @@ export function factsOf(asked: Asked, model: string, time: FactsTime): Facts {
   const key = new FactsKey();
   key.name = caller.key;
   key.team = caller.team ?? "";
-  key.tags = [...(caller.tags ?? [])];
+  key.tags = [...(caller.keyTags ?? [])];
   const all = asked.headers();
   const headers = Object.entries(all).filter(([name]) => !CREDENTIALS.includes(name));
   return {

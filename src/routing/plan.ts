@@ -137,7 +137,7 @@ interface Choosing {
 
 function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
   const { snapshot, asked, fleet, rule, wishes, trace } = choosing;
-  const { candidates, missing } = candidatesOf(snapshot, named, wishes?.acrossModels === true);
+  const { candidates, missing } = candidatesOf(snapshot, named, wishes?.acrossModels === true, asked.caller.models);
   const affinity =
     rule?.affinity === false || asked.affinityId === undefined ? undefined : fleet.affinity(asked.affinityId);
   const pricing: Pricing = {

@@ -8,6 +8,7 @@ import type { Candidate, Reason, ReasonCode } from "./candidates.ts";
 import type { FactsHas } from "./conditions.ts";
 import { type Asked, contentOf, maxOutputTokens, neededFeatures } from "./facts.ts";
 import type { FleetView } from "./fleet-view.ts";
+import type { ModelMatcher } from "./key-models.ts";
 import { type Cutoffs, type Narrowing, slugMatches } from "./narrowing.ts";
 import type { DataPolicy, Feature, Requirements } from "./schema.ts";
 import { expectedCost, type Pricing } from "./scores.ts";
@@ -23,6 +24,7 @@ export function applyRequirements(candidates: Candidate[], wishes: Narrowing | u
   for (const candidate of candidates) {
     const { entry } = candidate.target;
     candidate.reasons.push(
+      ...permitted(candidate, asked.caller.models),
       ...fits(entry, candidate.name, asked),
       ...accepts(candidate.name, asked),
       ...can(entry, needed, isUnableTo),
@@ -33,6 +35,20 @@ export function applyRequirements(candidates: Candidate[], wishes: Narrowing | u
     if (wishes.requireParameters) candidate.reasons.push(...supportsAll(candidate, has, asked));
     candidate.isSecondChoice = fallsShort(candidate.name, wishes, asked, fleet);
   }
+}
+
+/** What the operator gave the key, whatever the rule and the caller say. */
+function permitted({ target, isAllowedByAlias }: Candidate, models: ModelMatcher | undefined): Reason[] {
+  if (models === undefined || isAllowedByAlias || models.allowsTarget(target)) return [];
+  return [{ code: "allowed_models", detail: `the key allows only ${listed(models.patterns)}` }];
+}
+
+const LISTED_MAX = 10;
+
+/** For messages: the first few, and how many more there are. */
+export function listed(patterns: readonly string[]): string {
+  const more = patterns.length - LISTED_MAX;
+  return `${patterns.slice(0, LISTED_MAX).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 function fits(entry: ModelEntry | undefined, name: string, asked: Asked): Reason[] {

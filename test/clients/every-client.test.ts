@@ -248,6 +248,6 @@ describe.each(CLIENTS)("$name", (client) => {
     const { url } = await startTestRouter({ env: { SIGNALBOX_API_KEY: "sk-another-key" } });
     const error = await failed(client, client.ask(`${url}/v1`, { model: "gpt-6-luna", prompt: "Hello there" }));
     expect(error).toMatchObject({ name: client.errorNames["wrong key"], status: 401, code: "invalid_api_key" });
-    expect(error.message).toMatch(/not this router's key/);
+    expect(error.message).toMatch(/not one of this router's/);
   });
 });
