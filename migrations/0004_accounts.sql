@@ -128,6 +128,12 @@ CREATE TABLE rollup_days (
   unpriced_attempts INTEGER NOT NULL, unknown_attempts INTEGER NOT NULL, PRIMARY KEY (bucket, dimension)
 ) STRICT, WITHOUT ROWID;
 
+-- How far housekeeping got; the names are in src/store/notes.ts.
+CREATE TABLE notes (
+  name TEXT NOT NULL PRIMARY KEY,
+  text TEXT NOT NULL
+) STRICT;
+
 -- What earlier versions recorded. They did not know the key of an attempt whose request was never finished, nor rules.
 
 INSERT OR IGNORE INTO texts (text)

@@ -3,9 +3,10 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
 import { nearest } from "./nearest.ts";
+import { OWN_MODELS, withOwnModels } from "./own-models.ts";
 import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
-import { discounted } from "./pricing.ts";
-import { durationMs, microUsd, percentage, sizeBytes, tokenCount } from "./units.ts";
+import { RETENTION, type RetentionSettings, retentionOf } from "./retention-settings.ts";
+import { durationMs, percentage, sizeBytes } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 
 export type Environment = Record<string, string | undefined>;
@@ -30,6 +31,9 @@ export interface Config {
   catalogUpdate: { url: string; everyMs: number } | undefined;
   /** Limits of accounts, as far as the operator said so; the first whose patterns match a target is its. */
   pools: PoolSettings[];
+  retention: RetentionSettings;
+  /** When the ledger cannot keep rows: make no calls, or make them all the same. */
+  onLedgerFailure: "refuse" | "continue";
   /** Protects the API when set. */
   apiKey: Secret | undefined;
   providers: Map<string, EnabledProvider>;
@@ -47,27 +51,12 @@ export interface ConfigInputs {
   catalog: (section: string) => ReadonlyMap<string, ModelEntry>;
 }
 
-const PRICE = z.strictObject({
-  input: microUsd,
-  output: microUsd,
-  cache_read: microUsd.optional(),
-  cache_write: microUsd.optional(),
-  cache_write_1h: microUsd.optional(),
-});
-
-const MODEL = z.strictObject({
-  id: z.string().min(1),
-  context: tokenCount.optional(),
-  max_output: tokenCount.optional(),
-  price: PRICE.optional(),
-});
-
 const PROVIDER = z.strictObject({
   enabled: z.boolean().optional(),
   api_key: z.string().optional(),
   base_url: z.string().optional(),
   dialect: z.string().optional(),
-  models: z.array(MODEL).optional(),
+  models: OWN_MODELS.optional(),
   discount: percentage.optional(),
   regions: z.array(z.string().min(1)).optional(),
   data_policy: z.enum(["no_training", "no_retention"]).optional(),
@@ -95,6 +84,8 @@ const FILE = z.strictObject({
     .prefault({}),
   providers: z.record(z.string(), PROVIDER).prefault({}),
   pools: POOLS,
+  retention: RETENTION,
+  on_ledger_failure: z.enum(["refuse", "continue"]).default("refuse"),
 });
 
 /** Target names are split at the first slash, and the id travels in response headers. */
@@ -137,6 +128,8 @@ export function buildConfig(
       everyMs: Math.max(60_000, settings.catalog.update.every),
     },
     pools: poolsOf(read, [...knownIds(inputs), ...Object.keys(settings.providers)], errors),
+    retention: retentionOf(settings.retention),
+    onLedgerFailure: settings.on_ledger_failure,
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
     ...providers,
   };
@@ -370,29 +363,4 @@ function problemOf(url: URL | null): string | undefined {
   if (url.username !== "" || url.password !== "") return "must not hold credentials; use api_key";
   // Paths are added behind it.
   return url.search !== "" || url.hash !== "" ? 'must not have a query or a fragment ("?" or "#")' : undefined;
-}
-
-/** The catalogue's models at the operator's prices: a discount on all of them, then models and prices of one's own. */
-function withOwnModels(catalogue: ReadonlyMap<string, ModelEntry>, settings: ProviderSettings | undefined) {
-  const models = new Map(catalogue);
-  const { discount = 0, models: own = [] } = settings ?? {};
-  for (const [id, entry] of discount > 0 ? catalogue : []) {
-    if (entry.rates === undefined) continue;
-    const priceSource = `${entry.priceSource ?? "catalogue"} less ${Math.round(discount * 1e6) / 1e4} %`;
-    models.set(id, { ...entry, rates: discounted(entry.rates, discount), priceSource });
-  }
-  for (const { id, context, max_output, price } of own) {
-    const entry: ModelEntry = { ...models.get(id), id };
-    if (context !== undefined) entry.contextTokens = context;
-    if (max_output !== undefined) entry.maxOutputTokens = max_output;
-    if (price !== undefined) {
-      entry.rates = { input: price.input, output: price.output };
-      if (price.cache_read !== undefined) entry.rates.cacheRead = price.cache_read;
-      if (price.cache_write !== undefined) entry.rates.cacheWrite = price.cache_write;
-      if (price.cache_write_1h !== undefined) entry.rates.cacheWrite1h = price.cache_write_1h;
-      entry.priceSource = "signalbox.yaml";
-    }
-    models.set(id, entry);
-  }
-  return models;
 }

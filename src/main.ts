@@ -59,7 +59,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const simulator = await startSimulatorFor(config);
   const world = worldWith(settings, simulator);
   const rules = startRules(world, options.log);
-  const ledger = await openLedger({ dir: config.dataDir, log: options.log }).catch((error: Error) => {
+  const ledger = await openLedgerOf(config, options.log).catch((error: Error) => {
     rules.close();
     void simulator?.close();
     throw new StartError(error.message);
@@ -90,10 +90,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     Object.assign(world, worldWith(fresh, simulator));
     void rules.reload();
   });
-  const saving = setInterval(() => {
-    learning.saveNext();
-    traffic.save();
-  }, SAVE_PART_MS);
+  const saving = setInterval(() => keepHouse(learning, traffic, ledger), SAVE_PART_MS);
   const close = async () => {
     state.isDraining = true;
     rules.close();
@@ -122,6 +119,10 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     refreshCatalog: async () => refresher?.refresh() ?? "off",
     close,
   };
+}
+
+function openLedgerOf({ dataDir, retention }: Config, log: (message: string) => void): Promise<Ledger> {
+  return openLedger({ dir: dataDir, retention, log });
 }
 
 interface Parts {
@@ -184,6 +185,12 @@ function startTraffic(config: Config, ledger: Ledger, log: (message: string) => 
 
 /** A part of what was learnt is saved this often; there are four. */
 const SAVE_PART_MS = 20_000;
+
+function keepHouse(learning: Learning, traffic: Traffic, ledger: Ledger): void {
+  learning.saveNext();
+  traffic.save();
+  void ledger.housekeep(Date.now());
+}
 
 function startLearning(rules: LiveRules<Snapshot>, ledger: Ledger, log: (message: string) => void): Learning {
   return createLearning({

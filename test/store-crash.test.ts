@@ -3,6 +3,7 @@ import { once } from "node:events";
 import fs, {
   appendFileSync,
   closeSync,
+  copyFileSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -20,7 +21,7 @@ import { usageReport } from "../src/store/reports.ts";
 import type { LedgerRow } from "../src/store/rows.ts";
 import { LedgerUnavailable } from "../src/store/rows.ts";
 import { finishedRow, openedRow, settledRow } from "./store-rows.ts";
-import { newDir, tables, wrongSums } from "./store-support.ts";
+import { databasePath, newDir, tables, wrongSums } from "./store-support.ts";
 
 const opened = (id: string, attempt = 1): LedgerRow => ({ kind: "opened", ...openedRow(id, { attempt }) });
 const settled = (id: string, attempt = 1): LedgerRow => ({ kind: "settled", ...settledRow(id, { attempt }) });
@@ -70,8 +71,11 @@ test("wherever the journal was cut off, the rows before the cut are booked and t
   const rows = [opened("a"), settled("a"), opened("b"), finished("a")];
   const lines = rows.map((row) => Buffer.byteLength(encodeLine(row)));
   const total = lines.reduce((sum, bytes) => sum + bytes);
+  const empty = newDir();
+  restart(empty);
   for (let cut = total; cut >= (lines[0] ?? 0); cut -= 1) {
     const dir = newDir();
+    copyFileSync(databasePath(empty), databasePath(dir));
     writeSegment(dir, 1, rows);
     truncateSync(segmentPath(dir, 1), cut);
     let whole = 0;

@@ -246,7 +246,7 @@ test("the drizzle schema and the migrated database have the same columns", () =>
     .pluck()
     .all();
   const readByDrizzle = [attempts, dimensions, requests, rollupDays, rollupHours, rollupMinutes, statistics];
-  const writtenOnly = ["attempt_rows", "rates", "request_rows", "texts"];
+  const writtenOnly = ["attempt_rows", "notes", "rates", "request_rows", "texts"];
   expect(names).toEqual([...readByDrizzle.map((table) => getTableConfig(table).name), ...writtenOnly].sort());
   for (const table of readByDrizzle) {
     const { name, columns } = getTableConfig(table);

@@ -42,7 +42,11 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // Types of the catalogue only; and its fetcher, which is to the price list what upstream is to providers.
   { name: "catalogue diff", files: /^src\/catalog-diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
-  { name: "config", files: /^src\/(config|pool-settings)\.ts$/, mayImport: ["vocabulary", "pure"] },
+  {
+    name: "config",
+    files: /^src\/(config|own-models|pool-settings|retention-settings)\.ts$/,
+    mayImport: ["vocabulary", "pure"],
+  },
   { name: "reload", files: /^src\/live-rules\//, mayImport: ["vocabulary", "pure"] },
   {
     name: "live-rules",

@@ -1,6 +1,8 @@
 // Books rows of the journal: idempotently, and with the sums they belong to in the same transaction.
 import SqliteDatabase, { type Database, type Transaction } from "better-sqlite3";
 import { Dictionary } from "./dictionary.ts";
+import { Notebook } from "./notes.ts";
+import { firstIdAt } from "./request-ids.ts";
 import { RollupBatch, type Sums } from "./rollups.ts";
 import type { AttemptKey, AttemptOpened, AttemptSettled, LedgerRow, RequestFinished } from "./rows.ts";
 import { packStory } from "./story.ts";
@@ -12,6 +14,9 @@ export interface Booking {
   /** Attempts that were sent by a process that no longer lives and whose outcome nobody booked: counted with what was
    *  reserved for them, so that money is over-counted rather than lost. Answers with how many there were. */
   markUnsettledAsUnknown(): number;
+  /** From now on rows of requests with smaller ids are passed over: they were booked once, and pruned since. A journal
+   *  that is read again must not count them a second time. */
+  forgetBefore(requestId: string): void;
 }
 
 const OPEN_ATTEMPT = `
@@ -52,8 +57,9 @@ interface Opened {
 
 type SettledColumns = Record<string, string | number | null>;
 
-export function prepareBooking(db: Database): Booking {
-  return new PreparedBooking(db);
+/** `words`: the one dictionary of this connection. */
+export function prepareBooking(db: Database, words: Dictionary = new Dictionary(db)): Booking {
+  return new PreparedBooking(db, words);
 }
 
 function prepare(db: Database) {
@@ -84,12 +90,20 @@ class PreparedBooking implements Booking {
   readonly #book: Transaction<(rows: LedgerRow[]) => Rejected[]>;
   readonly #markUnsettled: Transaction<() => number>;
 
-  constructor(db: Database) {
-    this.#words = new Dictionary(db);
+  /** Every id of the form of request ids before it is forgotten. */
+  #rowsFrom: string | undefined;
+
+  constructor(db: Database, words: Dictionary) {
+    this.#words = words;
     this.#rollups = new RollupBatch(db);
     this.#statements = prepare(db);
     this.#book = db.transaction((rows: LedgerRow[]) => this.#bookAll(rows));
     this.#markUnsettled = db.transaction(() => this.#giveUpUnsettled());
+    this.#rowsFrom = new Notebook(db).get("rows_from");
+  }
+
+  forgetBefore(requestId: string): void {
+    this.#rowsFrom = requestId;
   }
 
   book(rows: LedgerRow[]): Rejected[] {
@@ -126,10 +140,15 @@ class PreparedBooking implements Booking {
   }
 
   #bookOne(row: LedgerRow): void {
-    if (row.kind === "opened") this.#open(row);
+    if (row.kind === "rates") this.#words.saveRates(row.key, row.json);
+    else if (this.#isForgotten(row.requestId)) return;
+    else if (row.kind === "opened") this.#open(row);
     else if (row.kind === "settled") this.#settle(row);
-    else if (row.kind === "finished") this.#finish(row);
-    else this.#words.saveRates(row.key, row.json);
+    else this.#finish(row);
+  }
+
+  #isForgotten(requestId: string): boolean {
+    return this.#rowsFrom !== undefined && requestId < this.#rowsFrom && requestId >= firstIdAt(0);
   }
 
   #open(row: AttemptOpened): void {

@@ -3,14 +3,25 @@ import { closeSync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Database } from "better-sqlite3";
 import { type Booking, prepareBooking } from "./booking.ts";
-import { DATABASE_NAME, openForWriting } from "./database.ts";
+import { allowShrinking, DATABASE_NAME, openForWriting } from "./database.ts";
+import { Dictionary } from "./dictionary.ts";
+import { Housekeeper } from "./housekeeper.ts";
 import { BATCH_BYTES_MAX, listSegments, type Position, readBatch, segmentPath } from "./journal.ts";
 import type { FromWorker, SavedStatistics, ToWorker, WorkerOptions } from "./messages.ts";
 import { migrate } from "./migrate.ts";
+import type { Retention } from "./prune.ts";
 import { writeStatistics } from "./statistics.ts";
 
 const RETRY_MS_FIRST = 50;
 const RETRY_MS_MAX = 5_000;
+
+const KEEP_ALL: Retention = {
+  requestsMs: undefined,
+  tracesMs: undefined,
+  minutesMs: undefined,
+  hoursMs: undefined,
+  daysMs: undefined,
+};
 
 /** Moves rows from segment files to the database. Everything here may block: nobody waits for this thread. */
 export class Drain {
@@ -19,7 +30,9 @@ export class Drain {
   readonly #closed: () => void;
   readonly #scratch = Buffer.allocUnsafe(BATCH_BYTES_MAX);
   #db: Database;
+  #words: Dictionary;
   #booking: Booking;
+  readonly #housekeeper: Housekeeper;
   #at: Position = { segment: 0, offset: 0 };
   #fd: number | undefined;
   #upTo: Position = { segment: 0, offset: 0 };
@@ -34,7 +47,11 @@ export class Drain {
     this.#closed = closed;
     this.#db = openForWriting(join(options.dir, DATABASE_NAME), options.busyTimeoutMs);
     migrate(this.#db);
-    this.#booking = prepareBooking(this.#db);
+    const cannotShrink = allowShrinking(this.#db);
+    if (cannotShrink !== undefined) this.#log(cannotShrink);
+    this.#words = new Dictionary(this.#db);
+    this.#booking = prepareBooking(this.#db, this.#words);
+    this.#housekeeper = new Housekeeper(send);
   }
 
   /** Books what earlier processes left behind. Answers with the number of the next segment. */
@@ -62,10 +79,22 @@ export class Drain {
       this.#saveStatistics(message.statistics);
       return;
     }
+    if (message.kind === "housekeep") {
+      this.#housekeep(message.nowMs);
+      return;
+    }
     this.#upTo = message.upTo;
     this.#isClosing ||= message.kind === "close";
     // While it is failing, the retry timer is what goes on.
     if (this.#failures === 0) this.#drain();
+  }
+
+  #housekeep(nowMs: number): void {
+    const log = (message: string) => this.#log(message);
+    const { retention = KEEP_ALL } = this.#options;
+    const household = { db: this.#db, words: this.#words, booking: this.#booking, retention, log };
+    if (this.#failures > 0) this.#send({ kind: "housekept" });
+    else this.#housekeeper.start(household, nowMs);
   }
 
   /** Never at the expense of rows: while those cannot be written, statistics are not even tried. */
@@ -131,6 +160,7 @@ export class Drain {
   }
 
   #retryLater(error: unknown): void {
+    this.#housekeeper.stop();
     this.#failures += 1;
     const reason = error instanceof Error ? error.message : String(error);
     this.#send({ kind: "failing", reason });
@@ -149,10 +179,12 @@ export class Drain {
     const db = openForWriting(join(this.#options.dir, DATABASE_NAME), this.#options.busyTimeoutMs);
     this.#db.close();
     this.#db = db;
-    this.#booking = prepareBooking(db);
+    this.#words = new Dictionary(db, undefined, this.#words);
+    this.#booking = prepareBooking(db, this.#words);
   }
 
   #close(): void {
+    this.#housekeeper.stop();
     this.#removeSegment();
     this.#db.close();
     this.#closed();

@@ -2,9 +2,11 @@
 import { mkdirSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { JsonObject } from "../chat.ts";
+import { HousekeepingMail } from "./housekeeping-mail.ts";
 import { encodeLine, JournalWriter, type Position } from "./journal.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import type { Retention } from "./prune.ts";
 import {
   type AttemptOpened,
   type AttemptSettled,
@@ -31,10 +33,22 @@ export interface Ledger {
   /** What an earlier process saved, unchecked. For the start: it reads the database. `undefined` when there is nothing,
    *  or nothing that can be read (that is logged). */
   loadStatistics(name: string): unknown;
+  /** Removes what is older than it is to be kept and, once a day, compares sums with their rows, while no rows wait. To
+   *  be called now and then; resolves when that is over, also when it was given up. */
+  housekeep(nowMs: number): Promise<void>;
   /** Flushes, within a bound, and gives the directory free. What could not be flushed is replayed at the next start. */
   close(): Promise<void>;
-  /** `pendingRows` are not in SQLite yet, the oldest for about `lagMs`. `failed` says what is wrong, if anything is. */
-  status(): { pendingRows: number; lagMs?: number; failed?: string };
+  status(): LedgerStatus;
+}
+
+/** `pendingRows` are not in SQLite yet, the oldest for about `lagMs`. `failed` says what is wrong, if anything is. */
+export interface LedgerStatus {
+  pendingRows: number;
+  lagMs?: number;
+  failed?: string;
+  /** The last day (UTC) whose sums were compared with its rows, and how many differed. */
+  checked?: string;
+  differences?: number;
 }
 
 type Log = (message: string) => void;
@@ -42,6 +56,8 @@ type Log = (message: string) => void;
 export interface LedgerOptions {
   dir: string;
   log?: Log;
+  /** What `housekeep` removes; absent: nothing. */
+  retention?: Retention;
   /** For tests and unusual disks. */
   limits?: Partial<LedgerLimits>;
 }
@@ -78,7 +94,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const lock = lockDirectory(options.dir);
   let worker: Worker | undefined;
   try {
-    worker = startWorker({ dir: options.dir, busyTimeoutMs: limits.busyTimeoutMs });
+    worker = startWorker({ dir: options.dir, busyTimeoutMs: limits.busyTimeoutMs, retention: options.retention });
     const firstSegment = await started(worker, log);
     const journal = new JournalWriter(options.dir, firstSegment, limits.segmentBytesMax);
     return new JournalledLedger(lock, worker, journal, limits, log);
@@ -130,6 +146,7 @@ class JournalledLedger implements Ledger {
   readonly #limits: LedgerLimits;
   readonly #log: Log;
   readonly #statistics: StatisticsMail;
+  readonly #housekeeping: HousekeepingMail;
   readonly #waiters: Waiter[] = [];
   /** Lines that the disk refused. */
   readonly #held: string[] = [];
@@ -157,6 +174,7 @@ class JournalledLedger implements Ledger {
     this.#limits = limits;
     this.#log = log;
     this.#statistics = new StatisticsMail(lock.dir, (message) => this.#post(message), log);
+    this.#housekeeping = new HousekeepingMail((message) => this.#post(message));
     worker.on("message", (message: FromWorker) => this.#receive(message));
     worker.on("error", (error) => this.#workerEnded(`the ledger's worker thread failed: ${String(error)}`));
     worker.on("exit", () => this.#workerEnded("the ledger's worker thread has ended"));
@@ -203,17 +221,22 @@ class JournalledLedger implements Ledger {
     await this.#committed(this.#limits.flushTimeoutMs);
   }
 
+  async housekeep(nowMs: number): Promise<void> {
+    if (!this.#isClosed && !this.#isWorkerGone) await this.#housekeeping.ask(nowMs);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  status(): { pendingRows: number; lagMs?: number; failed?: string } {
+  status(): LedgerStatus {
     const pendingRows = this.#appendedRows - this.#committedRows + this.#held.length;
     const lost = this.#droppedRows > 0 ? `${this.#droppedRows} rows were lost` : undefined;
     const failed = [this.#journalFailure, this.#workerFailure, lost].filter((text) => text !== undefined).join("; ");
     const lagMs = performance.now() - this.#oldestPendingAtMs;
-    return { pendingRows, ...(pendingRows > 0 && { lagMs }), ...(failed !== "" && { failed }) };
+    const checked = this.#housekeeping.status();
+    return { pendingRows, ...(pendingRows > 0 && { lagMs }), ...(failed !== "" && { failed }), ...checked };
   }
 
   #appendOrHold(row: LedgerRow): void {
@@ -293,6 +316,7 @@ class JournalledLedger implements Ledger {
     else if (message.kind === "failing") this.#workerFailure = `the database cannot be written: ${message.reason}`;
     else if (message.kind === "committed") this.#noteCommitted(message);
     else if (message.kind === "statisticsDone") this.#statistics.written();
+    else if (message.kind === "housekept") this.#housekeeping.done(message.checked);
   }
 
   #noteCommitted({ upTo, rows, bytes }: Extract<FromWorker, { kind: "committed" }>): void {
@@ -361,6 +385,7 @@ class JournalledLedger implements Ledger {
 
   #workerEnded(reason: string): void {
     this.#isWorkerGone = true;
+    this.#housekeeping.done();
     this.#workerFailure ??= `${reason}; rows stay in the journal until the router is restarted`;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new Error(reason));
   }

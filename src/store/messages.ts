@@ -1,9 +1,13 @@
 // What the main thread and the ledger's worker thread tell each other. Rows are never in it: they travel by journal.
+import type { Checked } from "./housekeeping.ts";
 import type { Position } from "./journal.ts";
+import type { Retention } from "./prune.ts";
 
 export interface WorkerOptions {
   dir: string;
   busyTimeoutMs: number;
+  /** Absent: everything is kept. */
+  retention?: Retention | undefined;
 }
 
 export interface SavedStatistics {
@@ -18,6 +22,8 @@ export type ToWorker =
   | { kind: "appended"; upTo: Position }
   /** To be written if that is possible now. Sent again only after `statisticsDone`, or just before `close`. */
   | { kind: "statistics"; statistics: SavedStatistics }
+  /** What is due at that time is to be done while no rows wait. Sent again only after `housekept`. */
+  | { kind: "housekeep"; nowMs: number }
   /** Nothing follows: drain up to here, remove the journal, close the database, exit. */
   | { kind: "close"; upTo: Position };
 
@@ -32,4 +38,6 @@ export type FromWorker =
   | { kind: "failing"; reason: string }
   /** Written, or given up. */
   | { kind: "statisticsDone" }
+  /** All that was due is done, or given up until the next time. */
+  | { kind: "housekept"; checked?: Checked }
   | { kind: "log"; message: string };

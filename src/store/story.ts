@@ -30,3 +30,10 @@ export function unpackStory({ text, figures }: Story): { decision: string; trace
   const trace = whole.slice(end + 1);
   return { decision: whole.slice(0, end), trace: trace === "" ? null : trace };
 }
+
+/** The decision alone. */
+export function withoutTrace({ text, figures }: Story): Story {
+  const decision = text.slice(0, text.indexOf("\n") + 1);
+  const count = decision.match(PLACE)?.length ?? 0;
+  return { text: decision, figures: figures.split(" ").slice(0, count).join(" ") };
+}
