@@ -1,6 +1,7 @@
-// The command line: `signalbox serve | simulate | usage | models | limits | catalog | rules | explain`.
+// The command line: `signalbox serve | simulate | usage | backup | ledger | models | limits | catalog | rules | explain`.
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
+import { backup, ledger } from "./cli/ledger.ts";
 import { limits } from "./cli/limits.ts";
 import { catalog, models } from "./cli/models.ts";
 import { rules } from "./cli/rules.ts";
@@ -17,6 +18,8 @@ Commands:
   serve      Start the router (the default of "npm start").
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
   usage      What was used and what it cost, from the ledger.
+  backup     A copy of the ledger, while the router runs.
+  ledger     Check that the ledger's sums are what its rows add up to.
   models     The models callers can ask for.
   limits     What is known of the providers' limits, who waits, and which breakers are open.
   catalog    What another price list would change.
@@ -63,6 +66,8 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string> | string | Pr
   serve,
   simulate,
   usage: (args) => usage(args, process.env, Date.now()),
+  backup: (args) => backup(args, process.env),
+  ledger: (args) => ledger(args, process.env, Date.now()),
   models: (args) => models(args, process.env),
   limits: (args) => limits(args, process.env),
   catalog,

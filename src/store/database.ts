@@ -10,7 +10,7 @@ export function openForWriting(path: string, busyTimeoutMs: number): Database {
   const db = new SqliteDatabase(path, { timeout: busyTimeoutMs });
   try {
     // Of a new file only, before its first table: without it, deleted rows would never make the file smaller.
-    db.pragma("auto_vacuum = INCREMENTAL");
+    if (Number(db.pragma("page_count", { simple: true })) === 0) db.pragma("auto_vacuum = INCREMENTAL");
     db.pragma("journal_mode = WAL");
     // FULL syncs the write-ahead log at each commit; NORMAL could lose the last commits in a power cut.
     db.pragma("synchronous = FULL");

@@ -1,8 +1,9 @@
 // Brings a database file to the schema this code knows: forward only, with a copy beside it before anything changes.
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Database } from "better-sqlite3";
+import { copyDatabase } from "./backup.ts";
 
 interface Migration {
   version: number;
@@ -80,9 +81,7 @@ function isEmpty(db: Database): boolean {
 function backUp(db: Database, version: number): void {
   const path = `${db.name}.before-${padded(version)}`;
   const unfinished = `${path}.unfinished`;
-  rmSync(unfinished, { force: true });
-  db.prepare("VACUUM INTO ?").run(unfinished);
-  fsyncPath(unfinished);
+  copyDatabase(db.name, unfinished);
   renameSync(unfinished, path);
   fsyncPath(dirname(path));
 }

@@ -8,3 +8,8 @@ const TIME_DIGITS = 12;
 export function firstIdAt(ms: number): string {
   return PREFIX + Math.max(0, Math.floor(ms)).toString(16).padStart(TIME_DIGITS, "0");
 }
+
+/** The time an id begins with. */
+export function timeOfId(id: string): number {
+  return Number.parseInt(id.slice(PREFIX.length, PREFIX.length + TIME_DIGITS), 16);
+}
