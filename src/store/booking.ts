@@ -70,9 +70,12 @@ function prepare(db: Database) {
     otherAtSame: db.prepare(OTHER_AT_SAME),
     find: db.prepare(`SELECT state, dimension, opened_at_ms AS openedAtMs, estimated_nano_usd AS estimatedNanoUsd
       FROM attempt_rows WHERE request_id = ? AND attempt = ?`),
+    // "<> 1": without it SQLite would not use the index on these few, and scan the ledger.
+    // "<> 1": without it SQLite would not use the index on these few, and scan the ledger.
     unsettled: db.prepare(`SELECT request_id AS requestId, attempt, dimension, opened_at_ms AS openedAtMs,
-      reserved_nano_usd AS reservedNanoUsd FROM attempt_rows WHERE state = 0`),
+      reserved_nano_usd AS reservedNanoUsd FROM attempt_rows WHERE state <> 1 AND state = 0`),
     isFinished: db.prepare("SELECT 1 FROM request_rows WHERE request_id = ?"),
+    isGivenUp: db.prepare("SELECT 1 FROM attempt_rows WHERE request_id = ? AND attempt <> ? AND state = 2"),
     giveUp: db.prepare(`UPDATE attempt_rows SET state = 2, estimated_nano_usd = reserved_nano_usd
       WHERE request_id = ? AND attempt = ?`),
   };
@@ -260,7 +263,9 @@ class PreparedBooking implements Booking {
       this.#statements.giveUp.run(requestId, attempt);
       const requests = this.#isFirstThere({ requestId, attempt }, dimension) ? 1 : 0;
       // A request that died with the process is a request all the same.
-      if (attempt === 1 && this.#statements.isFinished.get(requestId) === undefined) {
+      const isCounted =
+        this.#statements.isFinished.get(requestId) ?? this.#statements.isGivenUp.get(requestId, attempt);
+      if (isCounted === undefined) {
         this.#rollups.add(openedAtMs, this.#words.ownerOf(dimension), { requests: 1, failed_requests: 1 });
       }
       const counted = { requests, attempts: 1, unknown_attempts: 1, estimated_nano_usd: reservedNanoUsd ?? 0 };

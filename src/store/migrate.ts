@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Database } from "better-sqlite3";
 import { copyDatabase } from "./backup.ts";
+import { packStory } from "./story.ts";
 
 interface Migration {
   version: number;
@@ -24,6 +25,11 @@ export function migrate(db: Database, migrationsDir: string = MIGRATIONS_DIR): v
   refuseNewerSchema(db, migrations.length);
   if (missing.length === 0) return;
   if (!isEmpty(db)) backUp(db, version + 1);
+  // For 0004_accounts.sql.
+  const story = (decision: unknown, trace: unknown) =>
+    packStory(String(decision), trace === null ? undefined : String(trace));
+  db.function("story_text", { deterministic: true }, (decision, trace) => story(decision, trace).text);
+  db.function("story_figures", { deterministic: true }, (decision, trace) => story(decision, trace).figures);
   for (const migration of missing) {
     const sql = readFileSync(migration.path, "utf8");
     const apply = db.transaction(() => {

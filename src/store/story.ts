@@ -22,7 +22,7 @@ export function packStory(decision: string, trace: string | undefined): Story {
 
 const PLACE = /(?<=[=;]cost=|;latency=|"c":|"ms":)#/g;
 
-/** Rows of earlier versions have their figures in the text and none beside it. */
+/** The inverse. */
 export function unpackStory({ text, figures }: Story): { decision: string; trace: string | null } {
   const given = figures.split(" ")[Symbol.iterator]();
   const whole = text.replace(PLACE, () => given.next().value ?? MARK);
