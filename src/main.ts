@@ -78,7 +78,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     maxBodyBytes: config.maxBodyBytes,
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
-    health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic }),
+    health: () => healthOf(config, state.isDraining, { rules, ledger, learning, traffic }),
     log: options.log,
   });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
@@ -121,8 +121,11 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   };
 }
 
-function openLedgerOf({ dataDir, retention }: Config, log: (message: string) => void): Promise<Ledger> {
-  return openLedger({ dir: dataDir, retention, log });
+function openLedgerOf(
+  { dataDir, retention, onLedgerFailure }: Config,
+  log: (message: string) => void,
+): Promise<Ledger> {
+  return openLedger({ dir: dataDir, retention, onFailure: onLedgerFailure, log });
 }
 
 interface Parts {
@@ -239,6 +242,7 @@ function refreshCatalog(
 }
 
 function healthOf(
+  { onLedgerFailure }: Config,
   isDraining: boolean,
   { rules, ledger, learning, traffic }: Pick<Parts, "rules" | "ledger" | "learning" | "traffic">,
 ): Health {
@@ -247,8 +251,9 @@ function healthOf(
   const snapshot = rules.current();
   return {
     live: true,
-    ready: !isDraining && status.failed === undefined,
+    ready: !isDraining && (status.failed === undefined || onLedgerFailure === "continue"),
     details: {
+      ...(!isDraining && status.failed !== undefined && onLedgerFailure === "continue" && { status: "degraded" }),
       version: VERSION,
       draining: isDraining,
       snapshot: snapshot.id,

@@ -1,4 +1,5 @@
 // Paces the worker's housekeeping: one short step, then a pause in which rows of the journal are booked.
+import { isDamage } from "./damage.ts";
 import { type Checked, type Household, housekeeping } from "./housekeeping.ts";
 import type { FromWorker } from "./messages.ts";
 
@@ -45,7 +46,11 @@ export class Housekeeper {
     } catch (error) {
       this.#steps = undefined;
       const reason = error instanceof Error ? error.message : String(error);
-      this.#send({ kind: "log", message: `the ledger's housekeeping stopped and is tried again later: ${reason}` });
+      const alarm = isDamage(error) ? "ALARM: the ledger database is damaged: " : "";
+      this.#send({
+        kind: "log",
+        message: `${alarm}the ledger's housekeeping stopped and is tried again later: ${reason}`,
+      });
       this.#send({ kind: "housekept" });
     }
   }

@@ -1,12 +1,15 @@
 // The ledger as the router sees it: one synchronous append per row. Hides the journal's pacing and the worker thread.
 import { mkdirSync } from "node:fs";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { JsonObject } from "../chat.ts";
+import { ForgetfulLedger } from "./forgetful-ledger.ts";
 import { HousekeepingMail } from "./housekeeping-mail.ts";
 import { encodeLine, JournalWriter, type Position } from "./journal.ts";
+import { type LedgerLimits, LIMITS } from "./ledger-limits.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import type { FromWorker, ToWorker } from "./messages.ts";
 import type { Retention } from "./prune.ts";
+import { LedgerRefused, withAdvice } from "./refusal.ts";
 import {
   type AttemptOpened,
   type AttemptSettled,
@@ -15,12 +18,14 @@ import {
   type RequestFinished,
 } from "./rows.ts";
 import { StatisticsMail } from "./statistics.ts";
+import { started, startWorker } from "./worker-thread.ts";
 
 export type { AttemptKey, AttemptOpened, AttemptSettled, EndReason, RequestFinished } from "./rows.ts";
 
 /** Rows survive the death of the process as soon as a method returns, and a power cut a few milliseconds later. */
 export interface Ledger {
-  /** Before the provider is called. Throws LedgerUnavailable when the row cannot be kept: then do not call. */
+  /** Before the provider is called. Throws LedgerUnavailable when the row cannot be kept: then do not call. With the
+   *  policy "continue" it never throws, and the row fares as those below. */
   openAttempt(row: AttemptOpened): void;
   /** Never throws: what the disk refuses is held in memory (up to a bound) and tried again. The first call counts. */
   settleAttempt(row: AttemptSettled): void;
@@ -58,46 +63,45 @@ export interface LedgerOptions {
   log?: Log;
   /** What `housekeep` removes; absent: nothing. */
   retention?: Retention;
+  /** Where rows cannot be kept: refuse to start, and to open attempts (the default), or go on and say so. */
+  onFailure?: "refuse" | "continue";
   /** For tests and unusual disks. */
   limits?: Partial<LedgerLimits>;
 }
-
-export interface LedgerLimits {
-  segmentBytesMax: number;
-  /** With this much waiting for SQLite no attempt is opened. Open ones may still settle, in half as much again. */
-  journalBytesMax: number;
-  /** Lines kept in memory while the journal cannot be written. */
-  heldCharsMax: number;
-  busyTimeoutMs: number;
-  flushTimeoutMs: number;
-  closeTimeoutMs: number;
-}
-
-const LIMITS: LedgerLimits = {
-  segmentBytesMax: 4 * 1024 * 1024,
-  journalBytesMax: 512 * 1024 * 1024,
-  heldCharsMax: 16 * 1024 * 1024,
-  busyTimeoutMs: 5_000,
-  flushTimeoutMs: 30_000,
-  closeTimeoutMs: 10_000,
-};
 
 /** Rows that arrive together share one commit: it starts this long after the first, or at so many rows. */
 const GROUP_MS = 5;
 const GROUP_ROWS = 64;
 
-/** Replays what an earlier process left. Rejects with a text for the operator: directory in use, newer schema, … */
+/**
+ * Replays what an earlier process left. Rejects with a text for the operator: directory in use, newer schema, damaged,
+ * not writable … With the policy "continue" only the first two of these: a damaged file is set aside and a new one
+ * begun, and where nothing can be written the ledger that is returned keeps nothing. Both are logged.
+ */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
-  const limits = { ...LIMITS, ...options.limits };
   const log = options.log ?? (() => {});
-  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
-  const lock = lockDirectory(options.dir);
+  try {
+    return await openJournalled(options, log);
+  } catch (error) {
+    const advised = withAdvice(error, options.dir);
+    const isConflict = error instanceof LedgerRefused && error.kind === "conflict";
+    if (options.onFailure !== "continue" || isConflict) throw advised;
+    return new ForgetfulLedger(error instanceof Error ? error.message : String(error), log);
+  }
+}
+
+async function openJournalled(options: LedgerOptions, log: Log): Promise<Ledger> {
+  const { dir, retention, onFailure = "refuse" } = options;
+  const limits = { ...LIMITS, ...options.limits };
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const lock = lockDirectory(dir);
   let worker: Worker | undefined;
   try {
-    worker = startWorker({ dir: options.dir, busyTimeoutMs: limits.busyTimeoutMs, retention: options.retention });
+    const replacesDamaged = onFailure === "continue";
+    worker = startWorker({ dir, busyTimeoutMs: limits.busyTimeoutMs, retention, replacesDamaged });
     const firstSegment = await started(worker, log);
-    const journal = new JournalWriter(options.dir, firstSegment, limits.segmentBytesMax);
-    return new JournalledLedger(lock, worker, journal, limits, log);
+    const journal = new JournalWriter(dir, firstSegment, limits.segmentBytesMax);
+    return new JournalledLedger({ lock, worker, journal, limits, log, onFailure });
   } catch (error) {
     await worker?.terminate();
     lock.release();
@@ -105,31 +109,14 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   }
 }
 
-function startWorker(workerData: WorkerOptions): Worker {
-  // Compiled files are .js; tsc rewrites the extension of imports, but not of a URL.
-  const isCheckout = import.meta.url.endsWith(".ts");
-  const url = isCheckout ? new URL("./worker.ts", import.meta.url) : new URL("./worker.js", import.meta.url);
-  // No execArgv: what the process was started with (--eval, --import, --inspect-brk) is not meant for this thread.
-  return new Worker(url, { workerData, name: "signalbox-ledger", execArgv: [] });
-}
-
-/** Number of the first segment to write. Rejects once the thread that refused has ended and let go of its files. */
-function started(worker: Worker, log: Log): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let reason = "the ledger's worker thread ended without a reason";
-    worker.on("message", (message: FromWorker) => {
-      if (message.kind === "log") log(message.message);
-      if (message.kind === "refused") reason = message.reason;
-      if (message.kind !== "ready") return;
-      // By name: without one, the listeners go by which a Worker notices that somebody listens to its messages.
-      for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);
-      resolve(message.firstSegment);
-    });
-    worker.on("error", (error) => {
-      reason = `the ledger's worker thread failed: ${String(error)}`;
-    });
-    worker.on("exit", () => reject(new Error(reason)));
-  });
+interface Parts {
+  /** Held by this thread: were it the worker's and the worker died, somebody else could take the living journal. */
+  lock: DirectoryLock;
+  worker: Worker;
+  journal: JournalWriter;
+  limits: LedgerLimits;
+  log: Log;
+  onFailure: "refuse" | "continue";
 }
 
 interface Waiter {
@@ -139,12 +126,12 @@ interface Waiter {
 }
 
 class JournalledLedger implements Ledger {
-  /** Held by this thread: were it the worker's and the worker died, somebody else could take the living journal. */
   readonly #lock: DirectoryLock;
   readonly #worker: Worker;
   readonly #journal: JournalWriter;
   readonly #limits: LedgerLimits;
   readonly #log: Log;
+  readonly #onFailure: Parts["onFailure"];
   readonly #statistics: StatisticsMail;
   readonly #housekeeping: HousekeepingMail;
   readonly #waiters: Waiter[] = [];
@@ -167,12 +154,13 @@ class JournalledLedger implements Ledger {
   #isClosed = false;
   #closing: Promise<void> | undefined;
 
-  constructor(lock: DirectoryLock, worker: Worker, journal: JournalWriter, limits: LedgerLimits, log: Log) {
+  constructor({ lock, worker, journal, limits, log, onFailure }: Parts) {
     this.#lock = lock;
     this.#worker = worker;
     this.#journal = journal;
     this.#limits = limits;
     this.#log = log;
+    this.#onFailure = onFailure;
     this.#statistics = new StatisticsMail(lock.dir, (message) => this.#post(message), log);
     this.#housekeeping = new HousekeepingMail((message) => this.#post(message));
     worker.on("message", (message: FromWorker) => this.#receive(message));
@@ -183,6 +171,10 @@ class JournalledLedger implements Ledger {
   }
 
   openAttempt(row: AttemptOpened): void {
+    if (this.#onFailure === "continue") {
+      this.#appendOrHold({ kind: "opened", ...row });
+      return;
+    }
     if (this.#isClosed) throw new LedgerUnavailable("the ledger is closed");
     if (this.#pendingBytes >= this.#limits.journalBytesMax) {
       const reason = this.#workerFailure ?? "SQLite cannot keep up";

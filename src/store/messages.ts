@@ -2,12 +2,15 @@
 import type { Checked } from "./housekeeping.ts";
 import type { Position } from "./journal.ts";
 import type { Retention } from "./prune.ts";
+import type { RefusalKind } from "./refusal.ts";
 
 export interface WorkerOptions {
   dir: string;
   busyTimeoutMs: number;
   /** Absent: everything is kept. */
   retention?: Retention | undefined;
+  /** A damaged database is set aside and a new one begun. */
+  replacesDamaged?: boolean;
 }
 
 export interface SavedStatistics {
@@ -31,7 +34,7 @@ export type FromWorker =
   /** The database is open and holds whatever earlier processes left in the journal. New segments start here. */
   | { kind: "ready"; firstSegment: number }
   /** The ledger cannot be opened; `reason` is meant for the operator. */
-  | { kind: "refused"; reason: string }
+  | { kind: "refused"; reason: string; why: RefusalKind }
   /** `rows` more rows and `bytes` more bytes of the journal are committed and fsynced: everything up to `upTo` is. */
   | { kind: "committed"; upTo: Position; rows: number; bytes: number }
   /** The last commit failed. The worker goes on trying; the next `committed` ends it. */

@@ -52,10 +52,15 @@ export function requireCurrentSchema(db: Database): void {
   );
 }
 
+/** A newer Signalbox has written the database. */
+export class NewerSchema extends Error {
+  override readonly name = "NewerSchema";
+}
+
 function refuseNewerSchema(db: Database, known: number): void {
   const version = schemaVersion(db);
   if (version <= known) return;
-  throw new Error(
+  throw new NewerSchema(
     `${db.name} has schema version ${version}, but this Signalbox knows versions up to ${known}: a newer Signalbox ` +
       "has written it. Install that version again, or (losing what was recorded since the upgrade) replace the file " +
       `with the copy made before the upgrade, ${db.name}.before-${padded(known + 1)}`,
