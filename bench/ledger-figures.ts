@@ -24,8 +24,8 @@ export interface LedgerFigures {
   bookingAlone: Spread;
   bookingBesideRetention: Spread;
   retention: { removed: string; ms: number; bytesAfter: number };
-  /** Comparing a day's sums with its rows. */
-  checkMs: number;
+  /** A night's housekeeping: sums by minute of one day go, all rows are walked for unused texts, two days are checked. */
+  nightMs: number;
 }
 
 export interface Spread {
@@ -61,13 +61,13 @@ export async function measureLedger(options: LedgerBenchOptions): Promise<Ledger
   const fillMs = fill(options);
   tell(`filled in ${(fillMs / 1000).toFixed(0)} s`);
   // As a ledger of that age looks: sums by minute are kept for two days only.
-  const checkMs = await settleDown(dir);
+  const nightMs = await settleDown(dir);
   const { fileBytes, parts } = sizesOf(dir);
   tell(`measured the file, ${(fileBytes / 1e9).toFixed(2)} GB`);
   const reports = reportsOf(dir);
   const { bookingAlone, bookingBesideRetention, ...retention } = await retain(options, Math.ceil(days * 0.75));
   return {
-    ...{ requests: options.requests, fillMs, fileBytes, parts, reports, bookingAlone, bookingBesideRetention, checkMs },
+    ...{ requests: options.requests, fillMs, fileBytes, parts, reports, bookingAlone, bookingBesideRetention, nightMs },
     retention: { ...retention, bytesAfter: sizesOf(dir).fileBytes },
   };
 }

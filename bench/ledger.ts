@@ -47,7 +47,7 @@ function reportText(figures: LedgerFigures): string {
       ),
     `filled in ${seconds(figures.fillMs)}: ${((figures.fillMs * 1000) / requests).toFixed(0)} µs per request`,
     ...reports.map(({ by, days: back, ms }) => `usage by ${by} over ${back} days: ${ms.toFixed(1)} ms`),
-    `two days' sums compared with their rows, nothing to remove: ${seconds(figures.checkMs)}`,
+    `a night's housekeeping (a day's sums by minute removed, unused texts looked for, two days checked): ${seconds(figures.nightMs)}`,
     `${retention.removed} in ${seconds(retention.ms)}; the file is ${(retention.bytesAfter / 1e6).toFixed(0)} MB then`,
     `rows in the database after: alone ${spread(bookingAlone)}; beside that ${spread(bookingBesideRetention)}`,
   ].join("\n");
