@@ -128,6 +128,13 @@ CREATE TABLE rollup_days (
   unpriced_attempts INTEGER NOT NULL, unknown_attempts INTEGER NOT NULL, PRIMARY KEY (bucket, dimension)
 ) STRICT, WITHOUT ROWID;
 
+-- How far housekeeping got; the names are in src/store/notes.ts.
+CREATE TABLE notes (
+  name TEXT NOT NULL PRIMARY KEY,
+  text TEXT NOT NULL
+) STRICT;
+
+-- story_text and story_figures are src/store/story.ts.
 -- What earlier versions recorded. They did not know the key of an attempt whose request was never finished, nor rules.
 
 INSERT OR IGNORE INTO texts (text)
@@ -137,14 +144,14 @@ INSERT OR IGNORE INTO texts (text)
   UNION SELECT finish_reason FROM attempts WHERE finish_reason IS NOT NULL
   UNION SELECT error_kind FROM requests WHERE error_kind IS NOT NULL UNION SELECT endpoint FROM requests
   UNION SELECT model_requested FROM requests UNION SELECT snapshot_id FROM requests UNION SELECT warnings FROM requests
-  UNION SELECT decision || char(10) || coalesce(trace, '') FROM requests;
+  UNION SELECT story_text(decision, trace) FROM requests;
 
 INSERT OR IGNORE INTO dimensions (key, key_id, team, organisation, tags, rule, provider, model)
   SELECT DISTINCT coalesce(r.caller_key, 'unknown'), '', '', '', '[]', '', a.provider, a.model
   FROM attempts a LEFT JOIN requests r USING (request_id)
   UNION SELECT DISTINCT caller_key, '', '', '', '[]', '', '', '' FROM requests
-  UNION SELECT DISTINCT 'unknown', '', '', '', '[]', '', '', '' FROM attempts
-    WHERE request_id NOT IN (SELECT request_id FROM requests);
+  UNION SELECT DISTINCT 'unknown', '', '', '', '[]', '', '', '' FROM attempts a
+    WHERE NOT EXISTS (SELECT 1 FROM requests r WHERE r.request_id = a.request_id);
 
 INSERT INTO attempt_rows
   SELECT a.request_id, a.attempt, CASE a.state WHEN 'open' THEN 0 WHEN 'settled' THEN 1 ELSE 2 END, d.id, a.opened_at_ms,
@@ -154,17 +161,20 @@ INSERT INTO attempt_rows
     (SELECT id FROM texts WHERE text = a.price_status), NULL, a.http_status,
     (SELECT id FROM texts WHERE text = a.error_kind), (SELECT id FROM texts WHERE text = a.end_reason),
     (SELECT id FROM texts WHERE text = a.finish_reason), a.upstream_request_id
-  FROM attempts a LEFT JOIN requests r USING (request_id)
-  JOIN dimensions d ON d.key = coalesce(r.caller_key, 'unknown') AND d.provider = a.provider AND d.model = a.model;
+  -- CROSS JOIN: in this order, each dimension by its whole key.
+  FROM attempts a LEFT JOIN requests r ON r.request_id = a.request_id
+  CROSS JOIN dimensions d ON d.key = coalesce(r.caller_key, 'unknown') AND d.key_id = '' AND d.team = ''
+    AND d.organisation = '' AND d.tags = '[]' AND d.rule = '' AND d.provider = a.provider AND d.model = a.model;
 
 INSERT INTO request_rows
   SELECT r.request_id, r.received_at_ms, r.ended_at_ms - r.received_at_ms, d.id,
     (SELECT id FROM texts WHERE text = r.endpoint), (SELECT id FROM texts WHERE text = r.model_requested), r.stream,
     r.status, (SELECT id FROM texts WHERE text = r.error_kind), r.attempts,
-    (SELECT id FROM texts WHERE text = r.decision || char(10) || coalesce(r.trace, '')), '',
+    (SELECT id FROM texts WHERE text = story_text(r.decision, r.trace)), story_figures(r.decision, r.trace),
     (SELECT id FROM texts WHERE text = r.snapshot_id), (SELECT id FROM texts WHERE text = r.warnings),
     NULL, NULL, NULL, NULL, NULL
-  FROM requests r JOIN dimensions d ON d.key = r.caller_key AND d.provider = '' AND d.model = '';
+  FROM requests r CROSS JOIN dimensions d ON d.key = r.caller_key AND d.key_id = '' AND d.team = ''
+    AND d.organisation = '' AND d.tags = '[]' AND d.rule = '' AND d.provider = '' AND d.model = '';
 
 DROP TABLE attempts;
 DROP TABLE requests;
@@ -181,14 +191,22 @@ INSERT INTO rollup_days
       sum(coalesce(a.cache_write_tokens, 0) + coalesce(a.cache_write_1h_tokens, 0)) AS cache_write_tokens,
       sum(coalesce(a.output_tokens, 0)) AS output_tokens, sum(coalesce(a.reasoning_tokens, 0)) AS reasoning_tokens,
       sum(coalesce(a.cost_nano_usd, 0)) AS cost_nano_usd,
-      sum(a.state = 1 AND a.cost_nano_usd IS NULL AND p.text <> 'unmetered'
-        AND (e.text <> 'failed' OR coalesce(a.input_tokens, a.output_tokens) IS NOT NULL)) AS unpriced_attempts,
+      sum(a.state = 1 AND a.cost_nano_usd IS NULL AND coalesce(p.text, '') <> 'unmetered'
+        AND (coalesce(e.text, '') <> 'failed' OR coalesce(a.input_tokens, a.output_tokens) IS NOT NULL))
+        AS unpriced_attempts,
       sum(a.state <> 1) AS unknown_attempts
     FROM attempt_rows a LEFT JOIN texts e ON e.id = a.end_reason LEFT JOIN texts p ON p.id = a.price_status
     GROUP BY 1, 2
     UNION ALL
     SELECT received_at_ms / 86400000, dimension, count(*), sum(status >= 400), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM request_rows GROUP BY 1, 2
+    UNION ALL
+    -- A request that died with its process has no row of its own, and is a request all the same.
+    SELECT min(opened_at_ms) / 86400000, (SELECT id FROM dimensions WHERE key = 'unknown' AND key_id = '' AND team = ''
+        AND organisation = '' AND tags = '[]' AND rule = '' AND provider = '' AND model = ''),
+      1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM attempt_rows a WHERE state <> 1
+      AND NOT EXISTS (SELECT 1 FROM request_rows r WHERE r.request_id = a.request_id) GROUP BY request_id
   ) GROUP BY 1, 2;
 
 INSERT INTO rollup_hours
@@ -203,18 +221,26 @@ INSERT INTO rollup_hours
       sum(coalesce(a.cache_write_tokens, 0) + coalesce(a.cache_write_1h_tokens, 0)) AS cache_write_tokens,
       sum(coalesce(a.output_tokens, 0)) AS output_tokens, sum(coalesce(a.reasoning_tokens, 0)) AS reasoning_tokens,
       sum(coalesce(a.cost_nano_usd, 0)) AS cost_nano_usd,
-      sum(a.state = 1 AND a.cost_nano_usd IS NULL AND p.text <> 'unmetered'
-        AND (e.text <> 'failed' OR coalesce(a.input_tokens, a.output_tokens) IS NOT NULL)) AS unpriced_attempts,
+      sum(a.state = 1 AND a.cost_nano_usd IS NULL AND coalesce(p.text, '') <> 'unmetered'
+        AND (coalesce(e.text, '') <> 'failed' OR coalesce(a.input_tokens, a.output_tokens) IS NOT NULL))
+        AS unpriced_attempts,
       sum(a.state <> 1) AS unknown_attempts
     FROM attempt_rows a LEFT JOIN texts e ON e.id = a.end_reason LEFT JOIN texts p ON p.id = a.price_status
     GROUP BY 1, 2
     UNION ALL
     SELECT received_at_ms / 3600000, dimension, count(*), sum(status >= 400), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM request_rows GROUP BY 1, 2
+    UNION ALL
+    -- A request that died with its process has no row of its own, and is a request all the same.
+    SELECT min(opened_at_ms) / 3600000, (SELECT id FROM dimensions WHERE key = 'unknown' AND key_id = '' AND team = ''
+        AND organisation = '' AND tags = '[]' AND rule = '' AND provider = '' AND model = ''),
+      1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM attempt_rows a WHERE state <> 1
+      AND NOT EXISTS (SELECT 1 FROM request_rows r WHERE r.request_id = a.request_id) GROUP BY request_id
   ) GROUP BY 1, 2;
 
 -- Open attempts of a process that was killed were counted above as what the next start makes of them.
-UPDATE attempt_rows SET state = 2 WHERE state = 0;
+UPDATE attempt_rows SET state = 2 WHERE state <> 1 AND state = 0;
 
 CREATE VIEW attempts AS
   SELECT a.request_id, a.attempt, CASE a.state WHEN 0 THEN 'open' WHEN 1 THEN 'settled' ELSE 'unknown' END AS state,

@@ -15,7 +15,7 @@ export interface Callers {
 }
 
 export interface CallersOptions {
-  config: Pick<Config, "apiKey" | "adminKey" | "dataDir" | "host">;
+  config: Pick<Config, "apiKey" | "adminKey" | "dataDir" | "host" | "onLedgerFailure">;
   ids: IdSource;
   nowMs(): number;
   log(message: string): void;
@@ -24,8 +24,37 @@ export interface CallersOptions {
 /** Requests wait as long as a write of keys does; the ledger's own writes take a few milliseconds. */
 const BUSY_TIMEOUT_MS = 250;
 
-/** The ledger must have brought the database up to date. Throws when the keys cannot be read. */
-export function startCallers({ config, ids, nowMs, log }: CallersOptions): Callers {
+/** The ledger must have brought the database up to date. Throws when the keys cannot be read, unless the router is to go on
+ *  without its ledger: then keys of callers open nothing. */
+export function startCallers(options: CallersOptions): Callers {
+  try {
+    return startWithKeys(options);
+  } catch (error) {
+    if (options.config.onLedgerFailure === "refuse") throw error;
+    options.log(
+      `ALARM: the keys of callers cannot be read: ${(error as Error).message}. None is valid until the router is started ` +
+        "again; only SIGNALBOX_API_KEY is.",
+    );
+    return startWithoutKeys(options);
+  }
+}
+
+function startWithoutKeys({ config: { apiKey, adminKey }, nowMs }: CallersOptions): Callers {
+  const keys: KeyRing = {
+    find: () => undefined,
+    isEmpty: false,
+    refresh() {},
+    status: () => ({ keys: 0, failed: "the keys of callers cannot be read" }),
+  };
+  const doors = { apiKey, adminKey, keys, isLoopback: false };
+  return {
+    app: { doors, adminOperations: [], callerGate: createCallerGate(nowMs) },
+    status: () => keys.status(),
+    close() {},
+  };
+}
+
+function startWithKeys({ config, ids, nowMs, log }: CallersOptions): Callers {
   const { apiKey, adminKey, dataDir, host } = config;
   const reader = openKeyReader(dataDir);
   const table = openKeys(dataDir, BUSY_TIMEOUT_MS);

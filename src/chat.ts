@@ -1,8 +1,8 @@
 // The vocabulary of a conversation: what a caller asks, what a model answers, what it used, and how it can fail.
 
-/** A parsed JSON object whose keys nobody has checked yet. */
 export type { Period, PriceBasis, PriceStatus, Prices, RateCard, Rates, Tier } from "./prices.ts";
 
+/** A parsed JSON object whose keys nobody has checked yet. */
 export type JsonObject = Record<string, unknown>;
 
 /**

@@ -1,8 +1,9 @@
-// The command line: `signalbox serve | simulate | usage | models | keys | limits | catalog | rules | explain | alerts`.
+// The command line: `signalbox serve | simulate | usage | backup | ledger | models | keys | limits | catalog | rules | explain | alerts`.
 import { alerts } from "./cli/alerts.ts";
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
 import { keys } from "./cli/keys.ts";
+import { backup, ledger } from "./cli/ledger.ts";
 import { limits } from "./cli/limits.ts";
 import { catalog, models } from "./cli/models.ts";
 import { rules } from "./cli/rules.ts";
@@ -19,6 +20,8 @@ Commands:
   serve      Start the router (the default of "npm start").
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
   usage      What was used and what it cost, from the ledger.
+  backup     A copy of the ledger, while the router runs.
+  ledger     Check that the ledger's sums are what its rows add up to.
   models     The models callers can ask for.
   keys       Make, list, change, rotate and revoke keys for callers.
   limits     What is known of the providers' limits, who waits, and which breakers are open.
@@ -68,6 +71,8 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string | Printed> | s
   serve,
   simulate,
   usage: (args) => usage(args, process.env, Date.now()),
+  backup: (args) => backup(args, process.env),
+  ledger: (args) => ledger(args, process.env, Date.now()),
   models: (args) => models(args, process.env),
   limits: (args) => limits(args, process.env),
   keys: (args) => keys(args, process.env, Date.now()),

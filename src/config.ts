@@ -10,6 +10,7 @@ import { nearest } from "./nearest.ts";
 import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
 import { PRICE_SETTINGS, withOwnModels } from "./price-settings.ts";
 import { addressOf, addressWithFile, firstSet } from "./provider-address.ts";
+import { RETENTION, type RetentionSettings, retentionOf } from "./retention-settings.ts";
 import { durationMs, sizeBytes } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 
@@ -37,6 +38,9 @@ export interface Config {
   pools: PoolSettings[];
   budgets: BudgetSettings[];
   alerts: AlertSettings;
+  retention: RetentionSettings;
+  /** When the ledger cannot keep rows: make no calls, or make them all the same. */
+  onLedgerFailure: "refuse" | "continue";
   /** Protects the API when set. */
   apiKey: Secret | undefined;
   /** Opens /admin; without it that is closed to everybody. */
@@ -92,6 +96,8 @@ const FILE = z.strictObject({
   pools: POOLS,
   budgets: BUDGETS,
   alerts: ALERTS,
+  retention: RETENTION,
+  on_ledger_failure: z.enum(["refuse", "continue"]).default("refuse"),
 });
 
 /** Target names are split at the first slash, and the id travels in response headers. */
@@ -136,6 +142,8 @@ export function buildConfig(
     pools: poolsOf(read, [...knownIds(inputs), ...Object.keys(settings.providers)], errors),
     budgets: budgetsOf(settings.budgets),
     alerts: alertsOf(read, env, errors),
+    retention: retentionOf(settings.retention),
+    onLedgerFailure: settings.on_ledger_failure,
     apiKey: env.SIGNALBOX_API_KEY ? new Secret(env.SIGNALBOX_API_KEY) : undefined,
     adminKey: env.SIGNALBOX_ADMIN_KEY ? new Secret(env.SIGNALBOX_ADMIN_KEY) : undefined,
     ...providers,

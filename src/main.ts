@@ -67,7 +67,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const simulator = await startSimulatorFor(config);
   const world = worldWith(settings, simulator);
   const rules = startRules(world, options.log);
-  const ledger = await openLedger({ dir: config.dataDir, log: options.log }).catch((error: Error) => {
+  const ledger = await openLedgerOf(config, options.log).catch((error: Error) => {
     rules.close();
     void simulator?.close();
     throw new StartError(error.message);
@@ -82,7 +82,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const budgets = startBudgets(config, ledger, watch.alerts, options.log);
   const parts = { upstream, ledger, rules, learning, ids, traffic, budgets, callers, alerts: watch.alerts };
   const gateway = startGateway(parts);
-  const health = () => healthOf(state.isDraining, parts);
+  const health = () => healthOf(config, state.isDraining, parts);
   const app = appOf({ config, log: options.log, gateway, health }, parts);
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
     rules.close();
@@ -94,10 +94,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     Object.assign(world, worldWith(fresh, simulator));
     void rules.reload();
   });
-  const saving = setInterval(() => {
-    learning.saveNext();
-    traffic.save();
-  }, SAVE_PART_MS);
+  const saving = setInterval(() => keepHouse(learning, traffic, ledger), SAVE_PART_MS);
   const close = async () => {
     state.isDraining = true;
     rules.close();
@@ -153,6 +150,13 @@ function appOf(
     health,
     log,
   });
+}
+
+function openLedgerOf(
+  { dataDir, retention, onLedgerFailure }: Config,
+  log: (message: string) => void,
+): Promise<Ledger> {
+  return openLedger({ dir: dataDir, retention, onFailure: onLedgerFailure, log });
 }
 
 interface Parts {
@@ -282,6 +286,12 @@ function tellAttempt(alerts: Alerts, { input, usage, error, costNanoUsd, priceSt
 /** A part of what was learnt is saved this often; there are four. */
 const SAVE_PART_MS = 20_000;
 
+function keepHouse(learning: Learning, traffic: Traffic, ledger: Ledger): void {
+  learning.saveNext();
+  traffic.save();
+  void ledger.housekeep(Date.now());
+}
+
 function startLearning(rules: LiveRules<Snapshot>, ledger: Ledger, log: (message: string) => void): Learning {
   return createLearning({
     nowMs: Date.now,
@@ -329,6 +339,7 @@ function refreshCatalog(
 }
 
 function healthOf(
+  { onLedgerFailure }: Config,
   isDraining: boolean,
   { rules, ledger, learning, traffic, budgets, callers, alerts }: Omit<Parts, "upstream" | "ids">,
 ): Health {
@@ -337,8 +348,9 @@ function healthOf(
   const snapshot = rules.current();
   return {
     live: true,
-    ready: !isDraining && status.failed === undefined,
+    ready: !isDraining && (status.failed === undefined || onLedgerFailure === "continue"),
     details: {
+      ...(!isDraining && status.failed !== undefined && onLedgerFailure === "continue" && { status: "degraded" }),
       version: VERSION,
       draining: isDraining,
       snapshot: snapshot.id,

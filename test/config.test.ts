@@ -47,6 +47,7 @@ function mistakes(given: Given): string[] {
 }
 
 const KEY = { OPENAI_API_KEY: "sk-real" };
+const DAY_MS = 86_400_000;
 
 describe("without a word from the operator", () => {
   test("the router listens on loopback, port 8787, and answers with the simulated providers", () => {
@@ -67,6 +68,11 @@ describe("without a word from the operator", () => {
         repeatAfterMs: 86_400_000,
         destinations: [],
       },
+      retention: {
+        ...{ requestsMs: 90 * DAY_MS, tracesMs: 30 * DAY_MS, minutesMs: 2 * DAY_MS, hoursMs: 90 * DAY_MS },
+        daysMs: undefined,
+      },
+      onLedgerFailure: "refuse",
       apiKey: undefined,
       simulated: true,
     });
@@ -302,7 +308,7 @@ describe("a mistake in the file is shown with its place and what would be accept
       "dat: x\nserver: { port: 99999 }\n",
       [
         "signalbox.yaml:2:17  server.port: Too big: expected number to be <=65535; found 99999.",
-        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, catalog, providers, pools, budgets, alerts.',
+        'signalbox.yaml:1:1  unknown key "dat". Did you mean "data"? Accepted: server, data, rules, catalog, providers, pools, budgets, alerts, retention, on_ledger_failure.',
       ],
     ],
     ["a wrong type", "data: [a]\n", ['signalbox.yaml:1:7  data: expected text; found ["a"].']],
@@ -329,6 +335,14 @@ describe("a mistake in the file is shown with its place and what would be accept
       "a limit of nothing",
       "pools: { all: { targets: [openai/*], rpm: 0 } }\n",
       ["signalbox.yaml:1:43  pools.all.rpm: expected more than 0; found 0."],
+    ],
+    [
+      "sums that reports would miss",
+      "retention: { minutes: 1d, hours: 30d, days: forever }\n",
+      [
+        'signalbox.yaml:1:23  retention.minutes: expected a duration of at least 2d, or forever; found "1d".',
+        'signalbox.yaml:1:34  retention.hours: expected a duration of at least 31d, or forever; found "30d".',
+      ],
     ],
     ["a section without content", "providers:\n", ["signalbox.yaml:1:11  providers: expected a mapping; found null."]],
     ["text instead of a file", "hello\n", ['signalbox.yaml:1:1  expected a mapping; found "hello".']],

@@ -3,13 +3,13 @@ import { once } from "node:events";
 import fs, {
   appendFileSync,
   closeSync,
+  copyFileSync,
   openSync,
   readdirSync,
   readFileSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
@@ -19,8 +19,9 @@ import { openLedger } from "../src/store/ledger.ts";
 import { usageReport } from "../src/store/reports.ts";
 import type { LedgerRow } from "../src/store/rows.ts";
 import { LedgerUnavailable } from "../src/store/rows.ts";
+import { fillDisk } from "./full-disk.ts";
 import { finishedRow, openedRow, settledRow } from "./store-rows.ts";
-import { newDir, tables, wrongSums } from "./store-support.ts";
+import { databasePath, newDir, tables, wrongSums } from "./store-support.ts";
 
 const opened = (id: string, attempt = 1): LedgerRow => ({ kind: "opened", ...openedRow(id, { attempt }) });
 const settled = (id: string, attempt = 1): LedgerRow => ({ kind: "settled", ...settledRow(id, { attempt }) });
@@ -70,8 +71,11 @@ test("wherever the journal was cut off, the rows before the cut are booked and t
   const rows = [opened("a"), settled("a"), opened("b"), finished("a")];
   const lines = rows.map((row) => Buffer.byteLength(encodeLine(row)));
   const total = lines.reduce((sum, bytes) => sum + bytes);
+  const empty = newDir();
+  restart(empty);
   for (let cut = total; cut >= (lines[0] ?? 0); cut -= 1) {
     const dir = newDir();
+    copyFileSync(databasePath(empty), databasePath(dir));
     writeSegment(dir, 1, rows);
     truncateSync(segmentPath(dir, 1), cut);
     let whole = 0;
@@ -174,26 +178,6 @@ test("a row that the disk garbles before it is booked is reported, and nobody wa
   await ledger.close();
   expect(tables(dir).attempts.map((row) => row.requestId)).toEqual(["b"]);
 });
-
-/** Until `release`, the disk takes `bytes` more bytes and then says that it is full, in the middle of a line or not. */
-function fillDisk(bytes: number): { release(): void } {
-  const { writeSync } = fs;
-  let left = bytes;
-  const limited = (fd: number, data: Buffer, offset: number) => {
-    if (left === 0) throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-    const written = writeSync(fd, data, offset, Math.min(left, data.length - offset));
-    left -= written;
-    return written;
-  };
-  const release = () => {
-    fs.writeSync = writeSync;
-    syncBuiltinESMExports();
-  };
-  fs.writeSync = limited as typeof writeSync;
-  syncBuiltinESMExports();
-  onTestFinished(release);
-  return { release };
-}
 
 test("rows beyond what may be held in memory for a full disk are counted as lost and written to the log", async () => {
   const log: string[] = [];

@@ -44,7 +44,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
   {
     name: "config",
-    files: /^src\/(config|environment|provider-address|(pool|budget|price|alert)-settings)\.ts$/,
+    files: /^src\/(config|environment|provider-address|(pool|budget|price|alert|retention)-settings)\.ts$/,
     mayImport: ["vocabulary", "pure", "budgets"],
   },
   { name: "budgets", files: /^src\/budgets\.ts$/, mayImport: ["pure"] },

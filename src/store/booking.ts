@@ -1,6 +1,8 @@
 // Books rows of the journal: idempotently, and with the sums they belong to in the same transaction.
 import SqliteDatabase, { type Database, type Transaction } from "better-sqlite3";
 import { Dictionary } from "./dictionary.ts";
+import { Notebook } from "./notes.ts";
+import { firstIdAt } from "./request-ids.ts";
 import { RollupBatch, type Sums } from "./rollups.ts";
 import type { AttemptKey, AttemptOpened, AttemptSettled, LedgerRow, RequestFinished } from "./rows.ts";
 import { packStory } from "./story.ts";
@@ -12,6 +14,9 @@ export interface Booking {
   /** Attempts that were sent by a process that no longer lives and whose outcome nobody booked: counted with what was
    *  reserved for them, so that money is over-counted rather than lost. Answers with how many there were. */
   markUnsettledAsUnknown(): number;
+  /** From now on rows of requests with smaller ids are passed over: they were booked once, and pruned since. A journal
+   *  that is read again must not count them a second time. */
+  forgetBefore(requestId: string): void;
 }
 
 const OPEN_ATTEMPT = `
@@ -52,8 +57,9 @@ interface Opened {
 
 type SettledColumns = Record<string, string | number | null>;
 
-export function prepareBooking(db: Database): Booking {
-  return new PreparedBooking(db);
+/** `words`: the one dictionary of this connection. */
+export function prepareBooking(db: Database, words: Dictionary = new Dictionary(db)): Booking {
+  return new PreparedBooking(db, words);
 }
 
 function prepare(db: Database) {
@@ -64,9 +70,12 @@ function prepare(db: Database) {
     otherAtSame: db.prepare(OTHER_AT_SAME),
     find: db.prepare(`SELECT state, dimension, opened_at_ms AS openedAtMs, estimated_nano_usd AS estimatedNanoUsd
       FROM attempt_rows WHERE request_id = ? AND attempt = ?`),
+    // "<> 1": without it SQLite would not use the index on these few, and scan the ledger.
+    // "<> 1": without it SQLite would not use the index on these few, and scan the ledger.
     unsettled: db.prepare(`SELECT request_id AS requestId, attempt, dimension, opened_at_ms AS openedAtMs,
-      reserved_nano_usd AS reservedNanoUsd FROM attempt_rows WHERE state = 0`),
+      reserved_nano_usd AS reservedNanoUsd FROM attempt_rows WHERE state <> 1 AND state = 0`),
     isFinished: db.prepare("SELECT 1 FROM request_rows WHERE request_id = ?"),
+    isGivenUp: db.prepare("SELECT 1 FROM attempt_rows WHERE request_id = ? AND attempt <> ? AND state = 2"),
     giveUp: db.prepare(`UPDATE attempt_rows SET state = 2, estimated_nano_usd = reserved_nano_usd
       WHERE request_id = ? AND attempt = ?`),
   };
@@ -84,12 +93,20 @@ class PreparedBooking implements Booking {
   readonly #book: Transaction<(rows: LedgerRow[]) => Rejected[]>;
   readonly #markUnsettled: Transaction<() => number>;
 
-  constructor(db: Database) {
-    this.#words = new Dictionary(db);
+  /** Every id of the form of request ids before it is forgotten. */
+  #rowsFrom: string | undefined;
+
+  constructor(db: Database, words: Dictionary) {
+    this.#words = words;
     this.#rollups = new RollupBatch(db);
     this.#statements = prepare(db);
     this.#book = db.transaction((rows: LedgerRow[]) => this.#bookAll(rows));
     this.#markUnsettled = db.transaction(() => this.#giveUpUnsettled());
+    this.#rowsFrom = new Notebook(db).get("rows_from");
+  }
+
+  forgetBefore(requestId: string): void {
+    this.#rowsFrom = requestId;
   }
 
   book(rows: LedgerRow[]): Rejected[] {
@@ -126,10 +143,15 @@ class PreparedBooking implements Booking {
   }
 
   #bookOne(row: LedgerRow): void {
-    if (row.kind === "opened") this.#open(row);
+    if (row.kind === "rates") this.#words.saveRates(row.key, row.json);
+    else if (this.#isForgotten(row.requestId)) return;
+    else if (row.kind === "opened") this.#open(row);
     else if (row.kind === "settled") this.#settle(row);
-    else if (row.kind === "finished") this.#finish(row);
-    else this.#words.saveRates(row.key, row.json);
+    else this.#finish(row);
+  }
+
+  #isForgotten(requestId: string): boolean {
+    return this.#rowsFrom !== undefined && requestId < this.#rowsFrom && requestId >= firstIdAt(0);
   }
 
   #open(row: AttemptOpened): void {
@@ -241,7 +263,9 @@ class PreparedBooking implements Booking {
       this.#statements.giveUp.run(requestId, attempt);
       const requests = this.#isFirstThere({ requestId, attempt }, dimension) ? 1 : 0;
       // A request that died with the process is a request all the same.
-      if (attempt === 1 && this.#statements.isFinished.get(requestId) === undefined) {
+      const isCounted =
+        this.#statements.isFinished.get(requestId) ?? this.#statements.isGivenUp.get(requestId, attempt);
+      if (isCounted === undefined) {
         this.#rollups.add(openedAtMs, this.#words.ownerOf(dimension), { requests: 1, failed_requests: 1 });
       }
       const counted = { requests, attempts: 1, unknown_attempts: 1, estimated_nano_usd: reservedNanoUsd ?? 0 };

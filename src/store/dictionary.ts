@@ -1,6 +1,7 @@
 // Ids of what repeats in the ledger: texts, unit prices, and the dimensions sums are kept by. In the worker thread.
 import type { Database, Statement } from "better-sqlite3";
 import type { Owner } from "./rows.ts";
+import type { MarksByKind } from "./sweep.ts";
 
 export interface Dimension extends Owner {
   rule?: string;
@@ -31,8 +32,14 @@ export class Dictionary {
   readonly #texts = new Map<string, number>();
   readonly #dimensions = new Map<string, number>();
   #dimensionCount: number | undefined;
+  /** What is in use while unused rows are looked for. */
+  #marks: MarksByKind | undefined;
+  /** Prices are written once, and named by settlements for as long as the process lives. */
+  readonly #ratesInUse: Set<string>;
 
-  constructor(db: Database, dimensionsMax: number = DIMENSIONS_MAX) {
+  /** `before`: the one whose connection this replaces. */
+  constructor(db: Database, dimensionsMax: number = DIMENSIONS_MAX, before?: Dictionary) {
+    this.#ratesInUse = before === undefined ? new Set() : before.#ratesInUse;
     this.#dimensionsMax = dimensionsMax;
     this.#insertText = db.prepare("INSERT INTO texts (text) VALUES (?)");
     this.#findText = db.prepare("SELECT id FROM texts WHERE text = ?").pluck();
@@ -48,6 +55,12 @@ export class Dictionary {
   }
 
   text(text: string): number {
+    const id = this.#idOfText(text);
+    this.#marks?.texts.add(id);
+    return id;
+  }
+
+  #idOfText(text: string): number {
     const cached = this.#texts.get(text);
     if (cached !== undefined) return cached;
     const found = this.#findText.get(text) as number | undefined;
@@ -62,15 +75,29 @@ export class Dictionary {
   }
 
   saveRates(key: string, json: string): void {
+    this.#ratesInUse.add(key);
     this.#insertRates.run(key, json);
+  }
+
+  /** Whether a settlement of this process may still name it. */
+  areRatesInUse(key: string): boolean {
+    return this.#ratesInUse.has(key);
   }
 
   /** `null` for a key nobody saved: the row is worth more than its prices. */
   rates(key: string | undefined): number | null {
-    return key === undefined ? null : ((this.#findRates.get(key) as number | undefined) ?? null);
+    if (key === undefined) return null;
+    this.#ratesInUse.add(key);
+    return (this.#findRates.get(key) as number | undefined) ?? null;
   }
 
   dimension(given: Dimension): number {
+    const id = this.#idOfDimension(given);
+    this.#marks?.dimensions.add(id);
+    return id;
+  }
+
+  #idOfDimension(given: Dimension): number {
     const { key, keyId = "", team = "", organisation = "", rule = "", provider = "", model = "" } = given;
     const tags = JSON.stringify([...new Set(given.tags ?? [])].sort());
     const parts = [key, keyId, team, organisation, tags, rule, provider, model];
@@ -101,7 +128,12 @@ export class Dictionary {
     return Number(this.#insertDimension.run(...parts).lastInsertRowid);
   }
 
-  /** After a transaction that was rolled back: what it had added is not there. */
+  /** From now on every id that is given out is marked there, too; `undefined` ends that. */
+  markIn(marks: MarksByKind | undefined): void {
+    this.#marks = marks;
+  }
+
+  /** After a transaction that was rolled back (what it had added is not there), and when rows were removed. */
   forget(): void {
     this.#texts.clear();
     this.#dimensions.clear();

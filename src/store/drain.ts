@@ -3,14 +3,33 @@ import { closeSync, fstatSync, fsyncSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Database } from "better-sqlite3";
 import { type Booking, prepareBooking } from "./booking.ts";
-import { DATABASE_NAME, openForWriting } from "./database.ts";
+import { isDamage, setAside } from "./damage.ts";
+import { allowShrinking, DATABASE_NAME, openForWriting } from "./database.ts";
+import { Dictionary } from "./dictionary.ts";
+import { Housekeeper } from "./housekeeper.ts";
 import { BATCH_BYTES_MAX, listSegments, type Position, readBatch, segmentPath } from "./journal.ts";
 import type { FromWorker, SavedStatistics, ToWorker, WorkerOptions } from "./messages.ts";
 import { migrate } from "./migrate.ts";
+import type { Retention } from "./prune.ts";
 import { writeStatistics } from "./statistics.ts";
 
 const RETRY_MS_FIRST = 50;
 const RETRY_MS_MAX = 5_000;
+
+const KEEP_ALL: Retention = {
+  requestsMs: undefined,
+  tracesMs: undefined,
+  minutesMs: undefined,
+  hoursMs: undefined,
+  daysMs: undefined,
+};
+
+/** A connection and what was prepared on it. */
+interface Store {
+  db: Database;
+  words: Dictionary;
+  booking: Booking;
+}
 
 /** Moves rows from segment files to the database. Everything here may block: nobody waits for this thread. */
 export class Drain {
@@ -18,12 +37,13 @@ export class Drain {
   readonly #send: (message: FromWorker) => void;
   readonly #closed: () => void;
   readonly #scratch = Buffer.allocUnsafe(BATCH_BYTES_MAX);
-  #db: Database;
-  #booking: Booking;
+  #store: Store;
+  readonly #housekeeper: Housekeeper;
   #at: Position = { segment: 0, offset: 0 };
   #fd: number | undefined;
   #upTo: Position = { segment: 0, offset: 0 };
   #failures = 0;
+  #lastError: unknown;
   #didStatisticsFail = false;
   #isClosing = false;
 
@@ -32,13 +52,27 @@ export class Drain {
     this.#options = options;
     this.#send = send;
     this.#closed = closed;
-    this.#db = openForWriting(join(options.dir, DATABASE_NAME), options.busyTimeoutMs);
-    migrate(this.#db);
-    this.#booking = prepareBooking(this.#db);
+    try {
+      this.#store = this.#open();
+    } catch (error) {
+      this.#store = this.#replacement(error);
+    }
+    this.#housekeeper = new Housekeeper(send);
   }
 
   /** Books what earlier processes left behind. Answers with the number of the next segment. */
   recover(): number {
+    try {
+      return this.#recover();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#store.db.close();
+      this.#store = this.#replacement(error);
+      return this.#recover();
+    }
+  }
+
+  #recover(): number {
     const segments = listSegments(this.#options.dir);
     let rows = 0;
     for (const segment of segments) {
@@ -46,7 +80,7 @@ export class Drain {
       rows += this.#drainSegment(this.#segmentBytes());
       this.#removeSegment();
     }
-    const unknown = this.#booking.markUnsettledAsUnknown();
+    const unknown = this.#store.booking.markUnsettledAsUnknown();
     if (rows > 0) this.#log(`replayed ${rows} rows of the journal that the last process had not committed`);
     if (unknown > 0)
       this.#log(
@@ -62,16 +96,28 @@ export class Drain {
       this.#saveStatistics(message.statistics);
       return;
     }
+    if (message.kind === "housekeep") {
+      this.#housekeep(message.nowMs);
+      return;
+    }
     this.#upTo = message.upTo;
     this.#isClosing ||= message.kind === "close";
     // While it is failing, the retry timer is what goes on.
     if (this.#failures === 0) this.#drain();
   }
 
+  #housekeep(nowMs: number): void {
+    const log = (message: string) => this.#log(message);
+    const { retention = KEEP_ALL } = this.#options;
+    const household = { ...this.#store, retention, log };
+    if (this.#failures > 0) this.#send({ kind: "housekept" });
+    else this.#housekeeper.start(household, nowMs);
+  }
+
   /** Never at the expense of rows: while those cannot be written, statistics are not even tried. */
   #saveStatistics(statistics: SavedStatistics): void {
     try {
-      if (this.#failures === 0) writeStatistics(this.#db, statistics);
+      if (this.#failures === 0) writeStatistics(this.#store.db, statistics);
       this.#didStatisticsFail = false;
     } catch (error) {
       if (!this.#didStatisticsFail) this.#log(`statistics cannot be saved: ${(error as Error).message}`);
@@ -103,7 +149,7 @@ export class Drain {
     let rows = 0;
     while (this.#at.offset < limit) {
       const batch = readBatch(this.#currentFd(), this.#at.offset, limit, this.#scratch);
-      const rejected = batch.rows.length === 0 ? [] : this.#booking.book(batch.rows);
+      const rejected = batch.rows.length === 0 ? [] : this.#store.booking.book(batch.rows);
       for (const { row, reason } of rejected) this.#log(`a row was not booked: ${reason}: ${JSON.stringify(row)}`);
       for (const torn of batch.torn) this.#logTorn(torn);
       const bytes = batch.end - this.#at.offset;
@@ -131,6 +177,8 @@ export class Drain {
   }
 
   #retryLater(error: unknown): void {
+    this.#lastError = error;
+    this.#housekeeper.stop();
     this.#failures += 1;
     const reason = error instanceof Error ? error.message : String(error);
     this.#send({ kind: "failing", reason });
@@ -146,15 +194,46 @@ export class Drain {
 
   /** After an I/O error a connection may be unusable for good. */
   #reopen(): void {
+    const before = this.#store;
+    if (this.#options.replacesDamaged === true && isDamage(this.#lastError)) {
+      before.db.close();
+      this.#store = this.#replacement(this.#lastError);
+    } else {
+      this.#store = this.#open(before.words);
+      before.db.close();
+    }
+  }
+
+  #open(before?: Dictionary): Store {
     const db = openForWriting(join(this.#options.dir, DATABASE_NAME), this.#options.busyTimeoutMs);
-    this.#db.close();
-    this.#db = db;
-    this.#booking = prepareBooking(db);
+    try {
+      migrate(db);
+      const cannotShrink = allowShrinking(db);
+      if (cannotShrink !== undefined) this.#log(cannotShrink);
+      const words = new Dictionary(db, undefined, before);
+      return { db, words, booking: prepareBooking(db, words) };
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  }
+
+  /** For a damaged database, where the operator wants to go on. The journal is kept: what the damaged file had not
+   *  committed is booked in the new one. Throws `error` where there is nothing to replace. */
+  #replacement(error: unknown): Store {
+    if (this.#options.replacesDamaged !== true || !isDamage(error)) throw error;
+    const aside = setAside(join(this.#options.dir, DATABASE_NAME), Date.now());
+    this.#log(
+      `ALARM: the ledger database is damaged (${(error as Error).message}) and was set aside as ${aside}; A NEW, EMPTY ` +
+        "ONE TAKES ITS PLACE: sums and what is kept beside them begin anew. To have the past again, restore a backup",
+    );
+    return this.#open();
   }
 
   #close(): void {
+    this.#housekeeper.stop();
     this.#removeSegment();
-    this.#db.close();
+    this.#store.db.close();
     this.#closed();
   }
 

@@ -1,25 +1,34 @@
 // The ledger as the router sees it: one synchronous append per row. Hides the journal's pacing and the worker thread.
 import { mkdirSync } from "node:fs";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { JsonObject } from "../chat.ts";
 import { type OwnerBalance, readBalances, type WindowStarts } from "./balances.ts";
+import { ForgetfulLedger } from "./forgetful-ledger.ts";
+import { HousekeepingMail } from "./housekeeping-mail.ts";
 import { encodeLine, JournalWriter, type Position } from "./journal.ts";
+import { KeptRates } from "./kept-rates.ts";
+import { type LedgerLimits, LIMITS } from "./ledger-limits.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import type { FromWorker, ToWorker } from "./messages.ts";
+import type { Retention } from "./prune.ts";
+import { LedgerRefused, withAdvice } from "./refusal.ts";
 import {
   type AttemptOpened,
   type AttemptSettled,
   type LedgerRow,
+  type LedgerStatus,
   LedgerUnavailable,
   type RequestFinished,
 } from "./rows.ts";
 import { StatisticsMail } from "./statistics.ts";
+import { started, startWorker } from "./worker-thread.ts";
 
-export type { AttemptKey, AttemptOpened, AttemptSettled, EndReason, RequestFinished } from "./rows.ts";
+export type { AttemptKey, AttemptOpened, AttemptSettled, EndReason, LedgerStatus, RequestFinished } from "./rows.ts";
 
 /** Rows survive the death of the process as soon as a method returns, and a power cut a few milliseconds later. */
 export interface Ledger {
-  /** Before the provider is called. Throws LedgerUnavailable when the row cannot be kept: then do not call. */
+  /** Before the provider is called. Throws LedgerUnavailable when the row cannot be kept: then do not call. With the
+   *  policy "continue" it never throws, and the row fares as those below. */
   openAttempt(row: AttemptOpened): void;
   /** Never throws: what the disk refuses is held in memory (up to a bound) and tried again. The first call counts. */
   settleAttempt(row: AttemptSettled): void;
@@ -36,10 +45,12 @@ export interface Ledger {
   loadStatistics(name: string): unknown;
   /** For the start: what was spent before. Reads the database on this thread; throws what SQLite says. */
   balances(starts: WindowStarts): OwnerBalance[];
+  /** Removes what is older than it is to be kept and, once a day, compares sums with their rows, while no rows wait. To
+   *  be called now and then; resolves when that is over, also when it was given up. */
+  housekeep(nowMs: number): Promise<void>;
   /** Flushes, within a bound, and gives the directory free. What could not be flushed is replayed at the next start. */
   close(): Promise<void>;
-  /** `pendingRows` are not in SQLite yet, the oldest for about `lagMs`. `failed` says what is wrong, if anything is. */
-  status(): { pendingRows: number; lagMs?: number; failed?: string };
+  status(): LedgerStatus;
 }
 
 type Log = (message: string) => void;
@@ -47,49 +58,47 @@ type Log = (message: string) => void;
 export interface LedgerOptions {
   dir: string;
   log?: Log;
+  /** What `housekeep` removes; absent: nothing. */
+  retention?: Retention;
+  /** Where rows cannot be kept: refuse to start, and to open attempts (the default), or go on and say so. */
+  onFailure?: "refuse" | "continue";
   /** For tests and unusual disks. */
   limits?: Partial<LedgerLimits>;
 }
-
-export interface LedgerLimits {
-  segmentBytesMax: number;
-  /** With this much waiting for SQLite no attempt is opened. Open ones may still settle, in half as much again. */
-  journalBytesMax: number;
-  /** Lines kept in memory while the journal cannot be written. */
-  heldCharsMax: number;
-  busyTimeoutMs: number;
-  flushTimeoutMs: number;
-  closeTimeoutMs: number;
-}
-
-const LIMITS: LedgerLimits = {
-  segmentBytesMax: 4 * 1024 * 1024,
-  journalBytesMax: 512 * 1024 * 1024,
-  heldCharsMax: 16 * 1024 * 1024,
-  busyTimeoutMs: 5_000,
-  flushTimeoutMs: 30_000,
-  closeTimeoutMs: 10_000,
-};
-
-/** So many keys of unit prices are remembered; others are written again. */
-const RATES_MAX = 10_000;
 
 /** Rows that arrive together share one commit: it starts this long after the first, or at so many rows. */
 const GROUP_MS = 5;
 const GROUP_ROWS = 64;
 
-/** Replays what an earlier process left. Rejects with a text for the operator: directory in use, newer schema, … */
+/**
+ * Replays what an earlier process left. Rejects with a text for the operator: directory in use, newer schema, damaged,
+ * not writable … With the policy "continue" only the first two of these: a damaged file is set aside and a new one
+ * begun, and where nothing can be written the ledger that is returned keeps nothing. Both are logged.
+ */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
-  const limits = { ...LIMITS, ...options.limits };
   const log = options.log ?? (() => {});
-  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
-  const lock = lockDirectory(options.dir);
+  try {
+    return await openJournalled(options, log);
+  } catch (error) {
+    const advised = withAdvice(error, options.dir);
+    const isConflict = error instanceof LedgerRefused && error.kind === "conflict";
+    if (options.onFailure !== "continue" || isConflict) throw advised;
+    return new ForgetfulLedger(error instanceof Error ? error.message : String(error), log);
+  }
+}
+
+async function openJournalled(options: LedgerOptions, log: Log): Promise<Ledger> {
+  const { dir, retention, onFailure = "refuse" } = options;
+  const limits = { ...LIMITS, ...options.limits };
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const lock = lockDirectory(dir);
   let worker: Worker | undefined;
   try {
-    worker = startWorker({ dir: options.dir, busyTimeoutMs: limits.busyTimeoutMs });
+    const replacesDamaged = onFailure === "continue";
+    worker = startWorker({ dir, busyTimeoutMs: limits.busyTimeoutMs, retention, replacesDamaged });
     const firstSegment = await started(worker, log);
-    const journal = new JournalWriter(options.dir, firstSegment, limits.segmentBytesMax);
-    return new JournalledLedger(lock, worker, journal, limits, log);
+    const journal = new JournalWriter(dir, firstSegment, limits.segmentBytesMax);
+    return new JournalledLedger({ lock, worker, journal, limits, log, onFailure });
   } catch (error) {
     await worker?.terminate();
     lock.release();
@@ -97,31 +106,14 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   }
 }
 
-function startWorker(workerData: WorkerOptions): Worker {
-  // Compiled files are .js; tsc rewrites the extension of imports, but not of a URL.
-  const isCheckout = import.meta.url.endsWith(".ts");
-  const url = isCheckout ? new URL("./worker.ts", import.meta.url) : new URL("./worker.js", import.meta.url);
-  // No execArgv: what the process was started with (--eval, --import, --inspect-brk) is not meant for this thread.
-  return new Worker(url, { workerData, name: "signalbox-ledger", execArgv: [] });
-}
-
-/** Number of the first segment to write. Rejects once the thread that refused has ended and let go of its files. */
-function started(worker: Worker, log: Log): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let reason = "the ledger's worker thread ended without a reason";
-    worker.on("message", (message: FromWorker) => {
-      if (message.kind === "log") log(message.message);
-      if (message.kind === "refused") reason = message.reason;
-      if (message.kind !== "ready") return;
-      // By name: without one, the listeners go by which a Worker notices that somebody listens to its messages.
-      for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);
-      resolve(message.firstSegment);
-    });
-    worker.on("error", (error) => {
-      reason = `the ledger's worker thread failed: ${String(error)}`;
-    });
-    worker.on("exit", () => reject(new Error(reason)));
-  });
+interface Parts {
+  /** Held by this thread: were it the worker's and the worker died, somebody else could take the living journal. */
+  lock: DirectoryLock;
+  worker: Worker;
+  journal: JournalWriter;
+  limits: LedgerLimits;
+  log: Log;
+  onFailure: "refuse" | "continue";
 }
 
 interface Waiter {
@@ -131,19 +123,19 @@ interface Waiter {
 }
 
 class JournalledLedger implements Ledger {
-  /** Held by this thread: were it the worker's and the worker died, somebody else could take the living journal. */
   readonly #lock: DirectoryLock;
   readonly #worker: Worker;
   readonly #journal: JournalWriter;
   readonly #limits: LedgerLimits;
   readonly #log: Log;
+  readonly #onFailure: Parts["onFailure"];
   readonly #statistics: StatisticsMail;
+  readonly #housekeeping: HousekeepingMail;
   readonly #waiters: Waiter[] = [];
   /** Lines that the disk refused. */
   readonly #held: string[] = [];
   #heldChars = 0;
-  /** Keys of unit prices that this process has written. */
-  readonly #keptRates = new Set<string>();
+  readonly #keptRates = new KeptRates();
   #droppedRows = 0;
   #appendedRows = 0;
   #committedRows = 0;
@@ -160,13 +152,15 @@ class JournalledLedger implements Ledger {
   #isClosed = false;
   #closing: Promise<void> | undefined;
 
-  constructor(lock: DirectoryLock, worker: Worker, journal: JournalWriter, limits: LedgerLimits, log: Log) {
+  constructor({ lock, worker, journal, limits, log, onFailure }: Parts) {
     this.#lock = lock;
     this.#worker = worker;
     this.#journal = journal;
     this.#limits = limits;
     this.#log = log;
+    this.#onFailure = onFailure;
     this.#statistics = new StatisticsMail(lock.dir, (message) => this.#post(message), log);
+    this.#housekeeping = new HousekeepingMail((message) => this.#post(message));
     worker.on("message", (message: FromWorker) => this.#receive(message));
     worker.on("error", (error) => this.#workerEnded(`the ledger's worker thread failed: ${String(error)}`));
     worker.on("exit", () => this.#workerEnded("the ledger's worker thread has ended"));
@@ -175,6 +169,10 @@ class JournalledLedger implements Ledger {
   }
 
   openAttempt(row: AttemptOpened): void {
+    if (this.#onFailure === "continue") {
+      this.#appendOrHold({ kind: "opened", ...row });
+      return;
+    }
     if (this.#isClosed) throw new LedgerUnavailable("the ledger is closed");
     if (this.#pendingBytes >= this.#limits.journalBytesMax) {
       const reason = this.#workerFailure ?? "SQLite cannot keep up";
@@ -193,10 +191,7 @@ class JournalledLedger implements Ledger {
   }
 
   keepRates(key: string, json: () => string): void {
-    if (this.#keptRates.has(key)) return;
-    if (this.#keptRates.size >= RATES_MAX) this.#keptRates.clear();
-    this.#keptRates.add(key);
-    this.#appendOrHold({ kind: "rates", key, json: json() });
+    if (this.#keptRates.isNew(key)) this.#appendOrHold({ kind: "rates", key, json: json() });
   }
 
   finishRequest(row: RequestFinished): void {
@@ -224,17 +219,28 @@ class JournalledLedger implements Ledger {
     await this.#committed(this.#limits.flushTimeoutMs);
   }
 
+  async housekeep(nowMs: number): Promise<void> {
+    try {
+      // Old rows that still wait for the database would otherwise count as booked and pruned.
+      await this.#committed(this.#limits.flushTimeoutMs);
+    } catch {
+      return; // Said already; there is a next time.
+    }
+    if (!this.#isClosed && !this.#isWorkerGone) await this.#housekeeping.ask(nowMs);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  status(): { pendingRows: number; lagMs?: number; failed?: string } {
+  status(): LedgerStatus {
     const pendingRows = this.#appendedRows - this.#committedRows + this.#held.length;
     const lost = this.#droppedRows > 0 ? `${this.#droppedRows} rows were lost` : undefined;
     const failed = [this.#journalFailure, this.#workerFailure, lost].filter((text) => text !== undefined).join("; ");
     const lagMs = performance.now() - this.#oldestPendingAtMs;
-    return { pendingRows, ...(pendingRows > 0 && { lagMs }), ...(failed !== "" && { failed }) };
+    const checked = this.#housekeeping.status();
+    return { pendingRows, ...(pendingRows > 0 && { lagMs }), ...(failed !== "" && { failed }), ...checked };
   }
 
   #appendOrHold(row: LedgerRow): void {
@@ -314,6 +320,7 @@ class JournalledLedger implements Ledger {
     else if (message.kind === "failing") this.#workerFailure = `the database cannot be written: ${message.reason}`;
     else if (message.kind === "committed") this.#noteCommitted(message);
     else if (message.kind === "statisticsDone") this.#statistics.written();
+    else if (message.kind === "housekept") this.#housekeeping.done(message.checked);
   }
 
   #noteCommitted({ upTo, rows, bytes }: Extract<FromWorker, { kind: "committed" }>): void {
@@ -382,6 +389,7 @@ class JournalledLedger implements Ledger {
 
   #workerEnded(reason: string): void {
     this.#isWorkerGone = true;
+    this.#housekeeping.done();
     this.#workerFailure ??= `${reason}; rows stay in the journal until the router is restarted`;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new Error(reason));
   }

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
+import { LedgerRefused } from "./refusal.ts";
 
 export interface DirectoryLock {
   dir: string;
@@ -24,7 +25,8 @@ export function lockDirectory(dir: string): DirectoryLock {
     lock.close();
     if (!(error instanceof SqliteDatabase.SqliteError && error.code.startsWith("SQLITE_BUSY"))) throw error;
     const owner = existsSync(pidPath) ? readFileSync(pidPath, "utf8").trim() : "unknown";
-    throw new Error(
+    throw new LedgerRefused(
+      "conflict",
       `the data directory ${dir} is in use by another Signalbox, process ${owner}: stop it or use another directory`,
     );
   }

@@ -1,8 +1,10 @@
 // Brings a database file to the schema this code knows: forward only, with a copy beside it before anything changes.
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Database } from "better-sqlite3";
+import { copyDatabase } from "./backup.ts";
+import { packStory } from "./story.ts";
 
 interface Migration {
   version: number;
@@ -23,6 +25,11 @@ export function migrate(db: Database, migrationsDir: string = MIGRATIONS_DIR): v
   refuseNewerSchema(db, migrations.length);
   if (missing.length === 0) return;
   if (!isEmpty(db)) backUp(db, version + 1);
+  // For 0004_accounts.sql.
+  const story = (decision: unknown, trace: unknown) =>
+    packStory(String(decision), trace === null ? undefined : String(trace));
+  db.function("story_text", { deterministic: true }, (decision, trace) => story(decision, trace).text);
+  db.function("story_figures", { deterministic: true }, (decision, trace) => story(decision, trace).figures);
   for (const migration of missing) {
     const sql = readFileSync(migration.path, "utf8");
     const apply = db.transaction(() => {
@@ -45,10 +52,15 @@ export function requireCurrentSchema(db: Database): void {
   );
 }
 
+/** A newer Signalbox has written the database. */
+export class NewerSchema extends Error {
+  override readonly name = "NewerSchema";
+}
+
 function refuseNewerSchema(db: Database, known: number): void {
   const version = schemaVersion(db);
   if (version <= known) return;
-  throw new Error(
+  throw new NewerSchema(
     `${db.name} has schema version ${version}, but this Signalbox knows versions up to ${known}: a newer Signalbox ` +
       "has written it. Install that version again, or (losing what was recorded since the upgrade) replace the file " +
       `with the copy made before the upgrade, ${db.name}.before-${padded(known + 1)}`,
@@ -80,9 +92,7 @@ function isEmpty(db: Database): boolean {
 function backUp(db: Database, version: number): void {
   const path = `${db.name}.before-${padded(version)}`;
   const unfinished = `${path}.unfinished`;
-  rmSync(unfinished, { force: true });
-  db.prepare("VACUUM INTO ?").run(unfinished);
-  fsyncPath(unfinished);
+  copyDatabase(db.name, unfinished);
   renameSync(unfinished, path);
   fsyncPath(dirname(path));
 }

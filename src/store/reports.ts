@@ -83,7 +83,8 @@ export function requestReport(dir: string, requestId: string): RequestReport | u
   }
 }
 
-function openForReading(dir: string): Database {
+/** Throws with a text for the operator when there is no database of this version. */
+export function openForReading(dir: string): Database {
   const path = join(dir, DATABASE_NAME);
   if (!existsSync(path)) {
     throw new Error(

@@ -1,5 +1,6 @@
 // The check on the sums: what the rows add up to, against what was kept beside them.
 import type { Database } from "better-sqlite3";
+import { firstIdAt } from "./request-ids.ts";
 
 /** A sum that is not what its rows add up to. */
 export interface Difference {
@@ -19,7 +20,7 @@ const CHECKED = `
     sum(coalesce(a.input_tokens, 0)) AS input_tokens, sum(coalesce(a.output_tokens, 0)) AS output_tokens,
     sum(coalesce(a.cache_read_tokens, 0)) AS cache_read_tokens,
     sum(coalesce(a.cache_write_tokens, 0) + coalesce(a.cache_write_1h_tokens, 0)) AS cache_write_tokens,
-    sum(coalesce(a.cost_nano_usd, 0)) AS cost_nano_usd,
+    sum(coalesce(a.reasoning_tokens, 0)) AS reasoning_tokens, sum(coalesce(a.cost_nano_usd, 0)) AS cost_nano_usd,
     sum(iif(a.cost_nano_usd IS NULL, coalesce(a.estimated_nano_usd, 0), 0)) AS estimated_nano_usd,
     sum(a.state = 2) AS unknown_attempts
   FROM attempt_rows a LEFT JOIN texts e ON e.id = a.end_reason
@@ -41,6 +42,7 @@ const COLUMNS = [
   "output_tokens",
   "cache_read_tokens",
   "cache_write_tokens",
+  "reasoning_tokens",
   "cost_nano_usd",
   "estimated_nano_usd",
   "unknown_attempts",
@@ -48,12 +50,35 @@ const COLUMNS = [
 
 type DayRow = { day: bigint; dimension: bigint } & Record<string, bigint>;
 
-/** Compares one day. `ids`: request ids of that time begin with it; the default covers all ids. */
-export function differencesOf(db: Database, day: number, ids = { from: "", to: "~" }): Difference[] {
-  const when = { fromMs: day * DAY_MS, toMs: (day + 1) * DAY_MS, fromId: ids.from, toId: ids.to };
+/** Request ids: from (inclusive) to (exclusive). */
+export interface IdRange {
+  from: string;
+  to: string;
+}
+
+const ALL_IDS: IdRange = { from: "", to: "~" };
+
+/** Rows of one piece. */
+const ROWS_MAX = 4_000;
+
+/** Compares one day at once; for tests, whose ids are of any form. */
+export function differencesOf(db: Database, day: number, ids: IdRange = ALL_IDS): Difference[] {
+  const steps = checkDay(db, day, ids);
+  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+}
+
+/** The ids of a day's attempts: their requests were received on that day or, at the earliest, on the day before. */
+export function idsAround(day: number): IdRange {
+  return { from: firstIdAt((day - 1) * DAY_MS), to: firstIdAt((day + 2) * DAY_MS) };
+}
+
+/** Compares one day, piece by piece. The rows must not change in between: `db` is to be in a read transaction. */
+export function* checkDay(db: Database, day: number, ids: IdRange = idsAround(day)): Generator<void, Difference[]> {
   const kept = new Map<string, DayRow>();
   const sums = db.prepare("SELECT bucket AS day, * FROM rollup_days WHERE bucket = ?").safeIntegers().all(day);
   for (const row of sums as DayRow[]) kept.set(String(row.dimension), row);
+  const attempts = yield* sumUp(db, { sql: CHECKED, table: "attempt_rows" }, day, ids);
+  const requests = yield* sumUp(db, { sql: REQUESTS, table: "request_rows" }, day, ids);
   const found: Difference[] = [];
   const compare = (row: DayRow, column: string) => {
     const have = kept.get(String(row.dimension))?.[column] ?? 0n;
@@ -61,17 +86,45 @@ export function differencesOf(db: Database, day: number, ids = { from: "", to: "
     const values = { kept: Number(have), summed: Number(row[column]) };
     found.push({ day, dimension: Number(row.dimension), column, ...values });
   };
-  const attempts = db.prepare(CHECKED).safeIntegers().all(when) as DayRow[];
-  for (const row of attempts) for (const column of COLUMNS) compare(row, column);
+  for (const row of attempts.values()) for (const column of COLUMNS) compare(row, column);
   // What died with a process has no row of its own: the sum may be larger.
-  const requests = db.prepare(REQUESTS).safeIntegers().all(when) as DayRow[];
-  for (const row of requests) {
+  for (const row of requests.values()) {
     if ((kept.get(String(row.dimension))?.requests ?? 0n) < (row.requests ?? 0n)) compare(row, "requests");
   }
-  const summed = new Set(attempts.map((row) => String(row.dimension)));
   for (const [dimension, row] of kept) {
-    if (summed.has(dimension) || row.attempts === 0n) continue;
+    if (attempts.has(dimension) || row.attempts === 0n) continue;
     found.push({ day, dimension: Number(dimension), column: "attempts", kept: Number(row.attempts), summed: 0 });
   }
   return found;
+}
+
+/** The sums by dimension. */
+function* sumUp(
+  db: Database,
+  { sql, table }: { sql: string; table: string },
+  day: number,
+  ids: IdRange,
+): Generator<void, Map<string, DayRow>> {
+  const sum = db.prepare(sql).safeIntegers();
+  const end = db
+    .prepare(
+      `SELECT request_id FROM ${table} WHERE request_id > ? AND request_id < ? ORDER BY request_id LIMIT 1 OFFSET ?`,
+    )
+    .pluck();
+  const summed = new Map<string, DayRow>();
+  for (let from: string | undefined = ids.from; from !== undefined; ) {
+    const next = end.get(from, ids.to, ROWS_MAX) as string | undefined;
+    const piece = { fromMs: day * DAY_MS, toMs: (day + 1) * DAY_MS, fromId: from, toId: next ?? ids.to };
+    for (const row of sum.all(piece) as DayRow[]) addTo(summed, row);
+    from = next;
+    yield;
+  }
+  return summed;
+}
+
+function addTo(summed: Map<string, DayRow>, row: DayRow): void {
+  const key = String(row.dimension);
+  const before = summed.get(key);
+  if (before === undefined) summed.set(key, row);
+  else for (const column of [...COLUMNS, "requests"]) before[column] = (before[column] ?? 0n) + (row[column] ?? 0n);
 }

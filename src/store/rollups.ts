@@ -29,8 +29,8 @@ export const ROLLUPS = [
 interface Counted {
   bucket: number;
   dimension: number;
-  /** BigInt: two sums of a batch may together be more than a number holds. */
-  sums: bigint[];
+  /** BigInt where two sums of a batch are together more than a number holds. */
+  sums: (number | bigint)[];
 }
 
 /** What one transaction adds. */
@@ -51,12 +51,12 @@ export class RollupBatch {
       const key = `${bucket}:${dimension}`;
       let entry = counted.get(key);
       if (entry === undefined) {
-        entry = { bucket, dimension, sums: SUMS.map(() => 0n) };
+        entry = { bucket, dimension, sums: SUMS.map(() => 0) };
         counted.set(key, entry);
       }
       for (const [column, name] of SUMS.entries()) {
         const more = sums[name];
-        if (more !== undefined && more !== 0) entry.sums[column] = (entry.sums[column] as bigint) + BigInt(more);
+        if (more !== undefined && more !== 0) entry.sums[column] = plus(entry.sums[column] ?? 0, more);
       }
     }
   }
@@ -65,7 +65,7 @@ export class RollupBatch {
   flush(): void {
     for (const [index, counted] of this.#counted.entries()) {
       for (const { bucket, dimension, sums } of counted.values()) {
-        this.#upserts[index]?.run(bucket, dimension, ...sums);
+        this.#upserts[index]?.run(bucket, dimension, ...sums.map(BigInt));
       }
       counted.clear();
     }
@@ -75,6 +75,11 @@ export class RollupBatch {
   forget(): void {
     for (const counted of this.#counted) counted.clear();
   }
+}
+
+function plus(sum: number | bigint, more: number): number | bigint {
+  const next = typeof sum === "number" ? sum + more : Number.NaN;
+  return Number.isSafeInteger(next) ? next : BigInt(sum) + BigInt(more);
 }
 
 function upsertOf(table: string): string {

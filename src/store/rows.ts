@@ -89,6 +89,16 @@ export type LedgerRow =
   | ({ kind: "settled" } & AttemptSettled)
   | ({ kind: "finished" } & RequestFinished);
 
+/** `pendingRows` are not in SQLite yet, the oldest for about `lagMs`. `failed` says what is wrong, if anything is. */
+export interface LedgerStatus {
+  pendingRows: number;
+  lagMs?: number;
+  failed?: string;
+  /** The last day (UTC) whose sums were compared with its rows, and how many differed. */
+  checked?: string;
+  differences?: number;
+}
+
 /** The attempt could not be recorded, so it must not be made. */
 export class LedgerUnavailable extends Error {
   override readonly name = "LedgerUnavailable";

@@ -22,11 +22,18 @@ export function packStory(decision: string, trace: string | undefined): Story {
 
 const PLACE = /(?<=[=;]cost=|;latency=|"c":|"ms":)#/g;
 
-/** Rows of earlier versions have their figures in the text and none beside it. */
+/** The inverse. */
 export function unpackStory({ text, figures }: Story): { decision: string; trace: string | null } {
   const given = figures.split(" ")[Symbol.iterator]();
   const whole = text.replace(PLACE, () => given.next().value ?? MARK);
   const end = whole.indexOf("\n");
   const trace = whole.slice(end + 1);
   return { decision: whole.slice(0, end), trace: trace === "" ? null : trace };
+}
+
+/** The decision alone. */
+export function withoutTrace({ text, figures }: Story): Story {
+  const decision = text.slice(0, text.indexOf("\n") + 1);
+  const count = decision.match(PLACE)?.length ?? 0;
+  return { text: decision, figures: figures.split(" ").slice(0, count).join(" ") };
 }

@@ -2,6 +2,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Drain } from "./drain.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import { refusalOf } from "./refusal.ts";
 
 function start(options: WorkerOptions, port: MessagePort): void {
   const send = (message: FromWorker) => port.postMessage(message);
@@ -11,8 +12,8 @@ function start(options: WorkerOptions, port: MessagePort): void {
     port.on("message", (message: ToWorker) => drain.receive(message));
     send({ kind: "ready", firstSegment });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    send({ kind: "refused", reason: `the ledger in ${options.dir} cannot be opened: ${reason}` });
+    const { kind: why, reason } = refusalOf(error, options.dir);
+    send({ kind: "refused", reason, why });
     port.close();
   }
 }

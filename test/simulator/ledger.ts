@@ -48,6 +48,7 @@ export function createAuditedLedger(): AuditedLedger {
     attemptsOf: (requestId) => settled.get(requestId) ?? [],
     faults: () => [...faults, ...[...open.keys()].map((name) => `${name} was never settled`)],
     spentNanoUsd: () => cost,
+    housekeep: async () => {},
     flush: async () => {},
     saveStatistics() {},
     loadStatistics: () => undefined,
