@@ -24,7 +24,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "pure",
     files:
-      /^src\/((sse|event-stream|pricing|retry|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt)\.ts$|tokens\/)/,
+      /^src\/((sse|event-stream|pricing|retry|nearest|units|budget-spec|yaml|table|lru|tokens|excerpt|csv|zones)\.ts$|tokens\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
@@ -51,7 +51,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   },
   { name: "upstream", files: /^src\/upstream\.ts$/, mayImport: ["vocabulary"] },
   { name: "rows", files: /^src\/store\/rows\.ts$/, mayImport: ["vocabulary"] },
-  { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "rows", "root"] },
+  { name: "store", files: /^src\/store\//, mayImport: ["vocabulary", "pure", "rows", "root"] },
   { name: "limits", files: /^src\/limits(\.ts|\/)/, mayImport: ["vocabulary"] },
   { name: "health", files: /^src\/(health(\.ts|\/)|retry-budget\.ts$)/, mayImport: ["vocabulary", "pure"] },
   { name: "fleet", files: /^src\/fleet(\.ts|\/)/, mayImport: ["vocabulary", "pure", "routing"] },
