@@ -33,6 +33,7 @@ import {
 } from "./settings.ts";
 import { type Simulator, startSimulator } from "./simulator/server.ts";
 import { type Ledger, openLedger } from "./store/ledger.ts";
+import { createReportReader, type ReportReader } from "./store/report-reader.ts";
 import { createUpstream, type Upstream } from "./upstream.ts";
 
 export interface RouterOptions extends SettingsInput {
@@ -69,6 +70,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const ids = new IdSource();
   const state = { isDraining: false };
   const traffic = startTraffic(config, ledger, options.log);
+  const reader = createReportReader({ dir: config.dataDir });
   const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic });
   const app = createApp({
     gateway,
@@ -79,6 +81,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
     health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic }),
+    reports: upToDate(reader, ledger),
     log: options.log,
   });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
@@ -105,6 +108,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     learning.saveAll();
     traffic.save();
     await upstream.close();
+    await reader.close();
     await ledger.close();
     await simulator?.close();
   };
@@ -121,6 +125,22 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     },
     refreshCatalog: async () => refresher?.refresh() ?? "off",
     close,
+  };
+}
+
+/** Whoever asks for the request that has just been answered finds it: rows reach the database a few milliseconds later. */
+function upToDate(reader: ReportReader, ledger: Ledger): Omit<ReportReader, "close"> {
+  const settled = async () => {
+    const { pendingRows, failed } = ledger.status();
+    if (pendingRows > 0 && failed === undefined) await ledger.flush().catch(() => {});
+  };
+  return {
+    usage: (query) => reader.usage(query),
+    requests: (query) => reader.requests(query),
+    request: async (id) => {
+      await settled();
+      return reader.request(id);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
-// Days and hours of a time zone: what report columns are named by, and where a local day begins.
+// Days and hours of a time zone: what report columns are named by, where a local day begins, and times as people write them.
+import { parseDurationMs } from "./units.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -60,4 +61,24 @@ export function instantAt(localMs: number, zone: Zone): number {
 export function hasWholeHours(zone: Zone, fromMs: number, toMs: number): boolean {
   for (let ms = fromMs; ms < toMs; ms += DAY_MS) if (zone.offsetMs(ms) % HOUR_MS !== 0) return false;
   return zone.offsetMs(toMs) % HOUR_MS === 0;
+}
+
+export const MOMENT = "an age such as 90m, 24h or 7d, a day such as 2026-11-01, or a time such as 2026-11-01T09:30";
+
+const DATE_TIME = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/;
+
+/** A time as people write it (see MOMENT) in ms; without an offset it is what clocks of the zone show. `undefined` for none. */
+export function parseMoment(text: string, nowMs: number, timeZone: string): number | undefined {
+  const ageMs = parseDurationMs(text);
+  if (ageMs !== undefined) return nowMs - ageMs;
+  const [, year, month, day, hour, , , offset] = DATE_TIME.exec(text) ?? [];
+  // `Date.parse` takes 31 February for 3 March.
+  if (year === undefined || Number(day) > daysIn(Number(year), Number(month))) return undefined;
+  const ms = Date.parse(offset !== undefined ? text : hour === undefined ? `${text}T00:00Z` : `${text}Z`);
+  if (Number.isNaN(ms)) return undefined;
+  return offset === undefined ? instantAt(ms, zoneOf(timeZone)) : ms;
+}
+
+function daysIn(year: number, month: number): number {
+  return new Date(Date.UTC(year, month, 0)).getUTCDate();
 }

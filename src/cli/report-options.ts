@@ -3,8 +3,7 @@
 import { StartError } from "../settings.ts";
 import { SumsNotKept, type TimeRange } from "../store/buckets.ts";
 import type { UsageFilters } from "../store/filters.ts";
-import { parseDurationMs } from "../units.ts";
-import { instantAt, isTimeZone, zoneOf } from "../zones.ts";
+import { isTimeZone, MOMENT, parseMoment } from "../zones.ts";
 import { UsageError } from "./arguments.ts";
 
 const text = { type: "string" } as const;
@@ -56,24 +55,10 @@ export function timeOf(values: TimeValues, nowMs: number, sinceDefault: string):
   return { fromMs, toMs, timeZone };
 }
 
-const DATE_TIME = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/;
-
 function instantOf(option: string, given: string, nowMs: number, timeZone: string): number {
-  const ageMs = parseDurationMs(given);
-  if (ageMs !== undefined) return nowMs - ageMs;
-  const match = DATE_TIME.exec(given);
-  const withZone = match?.[7] !== undefined ? given : match?.[4] !== undefined ? `${given}Z` : `${given}T00:00Z`;
-  const ms = match === null ? Number.NaN : Date.parse(withZone);
-  // `Date.parse` takes 31 February for 3 March.
-  if (Number.isNaN(ms) || Number(match?.[3]) > daysIn(Number(match?.[1]), Number(match?.[2]))) {
-    const expected = "an age such as 90m, 24h or 7d, a day such as 2026-11-01, or a time such as 2026-11-01T09:30";
-    throw new UsageError(`${option}: expected ${expected}; found "${given}".`);
-  }
-  return match?.[7] === undefined ? instantAt(ms, zoneOf(timeZone)) : ms;
-}
-
-function daysIn(year: number, month: number): number {
-  return new Date(Date.UTC(year, month, 0)).getUTCDate();
+  const ms = parseMoment(given, nowMs, timeZone);
+  if (ms === undefined) throw new UsageError(`${option}: expected ${MOMENT}; found "${given}".`);
+  return ms;
 }
 
 const PATTERN_CHARS_MAX = 200;

@@ -6,7 +6,9 @@ import type { Snapshot } from "../routing/snapshot.ts";
 import { authenticate } from "./auth.ts";
 import { chatRoute, explainRoute } from "./chat.ts";
 import { type AppContext, callerError, type Env, errorResponse } from "./context.ts";
+import { generationRoute } from "./generation.ts";
 import { listModels, modelRoute } from "./models.ts";
+import type { Reports } from "./reports.ts";
 
 export interface AppOptions {
   gateway: Gateway;
@@ -17,6 +19,7 @@ export interface AppOptions {
   nowMs(): number;
   newRequestId(nowMs: number): string;
   health(): Health;
+  reports: Reports;
   log(message: string): void;
 }
 
@@ -30,7 +33,14 @@ export interface Health {
 
 const CHAT = "/v1/chat/completions";
 const EXPLAIN = "/v1/route/explain";
-const METHODS: Record<string, string> = { [CHAT]: "POST", [EXPLAIN]: "POST", "/v1/models": "GET", "/health": "GET" };
+const GENERATION = "/v1/generation";
+const METHODS: Record<string, string> = {
+  [CHAT]: "POST",
+  [EXPLAIN]: "POST",
+  [GENERATION]: "GET",
+  "/v1/models": "GET",
+  "/health": "GET",
+};
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
@@ -48,6 +58,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.use("/v1/*", authenticate(options.apiKey));
   app.post(CHAT, (context) => chatRoute(context, options));
   app.post(EXPLAIN, (context) => explainRoute(context, options));
+  app.get(GENERATION, (context) => generationRoute(context, options.reports));
   app.get("/v1/models", (context) => context.json(listModels(options.snapshot())));
   app.get("/v1/models/:id{.+}", (context) => modelRoute(context, options.snapshot()));
   app.notFound(notFound);
@@ -72,7 +83,7 @@ function notFound(context: AppContext): Response {
     const message = `${method} is not allowed on ${path}; use ${allowed}.`;
     return errorResponse(context, callerError(405, message, "method_not_allowed"), { allow: allowed });
   }
-  const routes = `POST ${CHAT}, POST ${EXPLAIN}, GET /v1/models, GET /v1/models/{id}, GET /health`;
+  const routes = `POST ${CHAT}, POST ${EXPLAIN}, GET ${GENERATION}, GET /v1/models, GET /v1/models/{id}, GET /health`;
   const hint = path.startsWith("/v1/") ? "" : " An OpenAI SDK needs a baseURL that ends in /v1.";
   return errorResponse(
     context,

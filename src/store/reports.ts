@@ -1,10 +1,7 @@
 // What the ledger says to people, in one call each: opens the database, reads, closes it.
 
-import { eq } from "drizzle-orm";
-import { drizzle } from "drizzle-orm/better-sqlite3";
 import { exact, reading } from "./reader.ts";
-import { attempts, requests } from "./schema.ts";
-import { unpackStory } from "./story.ts";
+import { type RequestReport, requestOf } from "./request-list.ts";
 import {
   SUM_NAMES,
   type UsageGrouping,
@@ -42,26 +39,7 @@ export function readUsage(dir: string, query: UsageQuery): UsageSummary {
   return reading(dir, (db) => usageSummary(db, query));
 }
 
-export interface RequestReport {
-  request: Omit<typeof requests.$inferSelect, "story" | "figures"> & { decision: string; trace: string | null };
-  /** In the order they were made. */
-  attempts: (typeof attempts.$inferSelect)[];
-}
-
 /** One finished request and its attempts; `undefined` where the ledger has none of this id. Throws like `usageReport`. */
 export function requestReport(dir: string, requestId: string): RequestReport | undefined {
-  return reading(dir, (db) => {
-    const query = drizzle(db);
-    const row = query.select().from(requests).where(eq(requests.requestId, requestId)).get();
-    if (row === undefined) return undefined;
-    const { story, figures, ...rest } = row;
-    const request = { ...rest, ...unpackStory({ text: story, figures }) };
-    const calls = query
-      .select()
-      .from(attempts)
-      .where(eq(attempts.requestId, requestId))
-      .orderBy(attempts.attempt)
-      .all();
-    return { request, attempts: calls };
-  });
+  return reading(dir, (db) => requestOf(db, requestId));
 }
