@@ -70,7 +70,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const ids = new IdSource();
   const state = { isDraining: false };
   const traffic = startTraffic(config, ledger, options.log);
-  const reader = createReportReader({ dir: config.dataDir });
+  const reports = startReports(config.dataDir, ledger);
   const gateway = startGateway({ upstream, ledger, rules, learning, ids, traffic });
   const app = createApp({
     gateway,
@@ -81,7 +81,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
     health: () => healthOf(state.isDraining, { rules, ledger, learning, traffic }),
-    reports: upToDate(reader, ledger),
+    reports,
     log: options.log,
   });
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
@@ -108,8 +108,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     learning.saveAll();
     traffic.save();
     await upstream.close();
-    await reader.close();
-    await ledger.close();
+    await Promise.all([reports.close(), ledger.close()]);
     await simulator?.close();
   };
   return {
@@ -129,18 +128,17 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
 }
 
 /** Whoever asks for the request that has just been answered finds it: rows reach the database a few milliseconds later. */
-function upToDate(reader: ReportReader, ledger: Ledger): Omit<ReportReader, "close"> {
-  const settled = async () => {
-    const { pendingRows, failed } = ledger.status();
-    if (pendingRows > 0 && failed === undefined) await ledger.flush().catch(() => {});
-  };
+function startReports(dir: string, ledger: Ledger): ReportReader {
+  const reader = createReportReader({ dir });
   return {
     usage: (query) => reader.usage(query),
     requests: (query) => reader.requests(query),
     request: async (id) => {
-      await settled();
+      const { pendingRows, failed } = ledger.status();
+      if (pendingRows > 0 && failed === undefined) await ledger.flush().catch(() => {});
       return reader.request(id);
     },
+    close: () => reader.close(),
   };
 }
 

@@ -26,16 +26,21 @@ import {
   timeOf,
   timeText,
 } from "./report-options.ts";
+import { waste } from "./waste.ts";
+import { instead, savings } from "./what-if.ts";
 
 const USAGE_HELP = `signalbox usage: what was used and what it cost, from the ledger. Works while the router runs.
 
 Usage: signalbox usage [--since 24h] [--by day,model] [--key K …] [--csv | --json]
+       signalbox usage --instead openai/gpt-6-luna [--by team …]
+       signalbox usage savings | waste   What choosing saved, by rule; what was paid for nothing (each with --help)
 
 Options:
 ${TIME_HELP}
                  default of --since: 24h
   --by A[,B]     One or two of model, provider, key, team, organisation, tag, rule, day, hour   default model
 ${FILTER_HELP}
+  --instead P/M  What the same tokens would have cost at that model's prices, and the difference
   --csv          RFC 4180, without the line of totals; costs in dollars
   --json         One JSON array; costs in integer nanodollars
   --data DIR     Folder of the ledger (SIGNALBOX_DATA)     default ./data
@@ -48,22 +53,29 @@ with two tags counts under both, and once in the totals.
 `;
 
 export function usage(args: string[], env: Environment, nowMs: number): string {
+  if (args[0] === "savings") return savings(args.slice(1), env, nowMs);
+  if (args[0] === "waste") return waste(args.slice(1), env, nowMs);
   const { values, positionals } = parse(args, {
     ...TIME_OPTIONS,
     ...FILTER_OPTIONS,
     ...PLACE_OPTIONS,
     by: { type: "string", default: "model" },
+    instead: { type: "string" },
     json: { type: "boolean", default: false },
     csv: { type: "boolean", default: false },
   });
   if (values.help) return USAGE_HELP;
-  if (positionals.length > 0) throw new UsageError(`"${positionals[0]}" is not a report of signalbox usage.`);
+  if (positionals.length > 0) throw new UsageError(`"${positionals[0]}" is not a report; there are savings and waste.`);
   if (values.csv && values.json) throw new UsageError("--csv and --json: choose one.");
   const by = groupingsOf(values.by);
   const time = timeOf(values, nowMs, "24h");
   const filters = filtersOf(values);
-  const { config } = readSettings({ flags: values, env });
-  const summary = reported(() => readUsage(config.dataDir, { ...time, nowMs, by, filters }));
+  const settings = readSettings({ flags: values, env });
+  if (values.instead !== undefined) {
+    const form = values.json ? "json" : values.csv ? "csv" : "table";
+    return instead({ settings, target: values.instead, time, by, filters, form });
+  }
+  const summary = reported(() => readUsage(settings.config.dataDir, { ...time, nowMs, by, filters }));
   if (values.json) return bigJson(summary.rows.map((row) => jsonRow(row, by)));
   if (values.csv) return formatCsv([csvHeader(by), ...summary.rows.map(csvRow)]);
   return printed(summary, by);
