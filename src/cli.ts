@@ -1,8 +1,9 @@
-// The command line: `signalbox serve | simulate | usage | reprice | models | limits | catalog | rules | explain`.
+// The command line: `signalbox serve | simulate | usage | reconcile | reprice | models | limits | catalog | rules | explain`.
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
 import { limits } from "./cli/limits.ts";
 import { catalog, models } from "./cli/models.ts";
+import { reconcile } from "./cli/reconcile.ts";
 import { reprice } from "./cli/reprice.ts";
 import { rules } from "./cli/rules.ts";
 import { usage } from "./cli/usage.ts";
@@ -18,6 +19,7 @@ Commands:
   serve      Start the router (the default of "npm start").
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
   usage      What was used and what it cost, from the ledger; what it would have cost elsewhere; what was wasted.
+  reconcile  Compare a provider's usage export with the ledger.
   reprice    Work out again what calls cost, with the prices of now.
   models     The models callers can ask for.
   limits     What is known of the providers' limits, who waits, and which breakers are open.
@@ -65,6 +67,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string> | string | Pr
   serve,
   simulate,
   usage: (args) => usage(args, process.env, Date.now()),
+  reconcile: (args) => reconcile(args, process.env, Date.now()),
   reprice: (args) => reprice(args, process.env, Date.now()),
   models: (args) => models(args, process.env),
   limits: (args) => limits(args, process.env),
