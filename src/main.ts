@@ -93,10 +93,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     Object.assign(world, worldWith(fresh, simulator));
     void rules.reload();
   });
-  const saving = setInterval(() => {
-    learning.saveNext();
-    traffic.save();
-  }, SAVE_PART_MS);
+  const saving = saveRegularly(learning, traffic);
   const close = async () => {
     state.isDraining = true;
     rules.close();
@@ -202,6 +199,13 @@ function startTraffic(config: Config, ledger: Ledger, log: (message: string) => 
 
 /** A part of what was learnt is saved this often; there are four. */
 const SAVE_PART_MS = 20_000;
+
+function saveRegularly(learning: Learning, traffic: Traffic): NodeJS.Timeout {
+  return setInterval(() => {
+    learning.saveNext();
+    traffic.save();
+  }, SAVE_PART_MS);
+}
 
 function startLearning(rules: LiveRules<Snapshot>, ledger: Ledger, log: (message: string) => void): Learning {
   return createLearning({

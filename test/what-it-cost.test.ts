@@ -2,12 +2,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { Usage } from "../src/chat.ts";
 import { UsageError } from "../src/cli/arguments.ts";
 import { reprice } from "../src/cli/reprice.ts";
 import { usage } from "../src/cli/usage.ts";
 import { IdSource } from "../src/ids.ts";
+import { openLedger } from "../src/store/ledger.ts";
 import { reprice as repriceRows } from "../src/store/reprice.ts";
 import type { LedgerRow, RequestFinished } from "../src/store/rows.ts";
 import { finishedRow, openedRow, settledRow } from "./store-rows.ts";
@@ -228,6 +229,26 @@ describe("signalbox reprice", () => {
     expect(ledger.reprice("--since", "1d", "--until", "5m")).not.toContain("acme/one");
     expect(costs(ledger.dir)).toContain("one 5");
     expect(() => ledger.reprice()).toThrow("say from when on");
+  });
+
+  test("beside a running ledger neither loses a row or a cent to the other", async () => {
+    const { dir } = bookedLedger();
+    const ledger = await openLedger({ dir });
+    onTestFinished(() => ledger.close());
+    const price = ({ usage }: { usage: Usage }) => {
+      return { costNanoUsd: usage.inputTokens ?? 0, priceStatus: "exact", rates: { key: "k", json: "{}" } };
+    };
+    const all = Array.from({ length: 1_500 }, () => ids.requestId(NOW_MS));
+    for (const [at, id] of all.entries()) {
+      ledger.openAttempt(openedRow(id, { openedAtMs: NOW_MS, model: `m${at % 3}` }));
+      ledger.settleAttempt(settledRow(id, { endedAtMs: NOW_MS, usage: TOKENS, costNanoUsd: 7 }));
+      // Waiting for the worker's thread in this one: both write to the file all the while.
+      if (at % 100 === 99) repriceRows(dir, { fromMs: 0, filters: {}, isDry: false, price });
+    }
+    await ledger.flush();
+    repriceRows(dir, { fromMs: 0, filters: {}, isDry: false, price });
+    expect(wrongSums(dir)).toEqual([]);
+    expect(tables(dir).attempts.map(({ costNanoUsd }) => costNanoUsd)).toEqual(all.map(() => 1_000));
   });
 
   test("sums that were pruned do not come back, and any batch of rows keeps rows and sums in step", () => {

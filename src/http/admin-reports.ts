@@ -232,20 +232,19 @@ function rangeOf(query: { since: string; until?: string | undefined }, nowMs: nu
 
 async function usage(query: z.output<typeof usageQuery>, { reports, nowMs }: ReportDeps): Promise<object> {
   const now = nowMs();
-  const { by, time_zone: timeZone } = query;
+  const { by, time_zone: timeZone, limit: rowsMax } = query;
   const range = rangeOf(query, now, timeZone);
-  const summary = await reports.usage({ ...range, by, timeZone, filters: filtersOf(query), nowMs: now });
+  const summary = await reports.usage({ ...range, by, timeZone, filters: filtersOf(query), nowMs: now, rowsMax });
   if (isProblem(summary)) return summary;
-  const rows = summary.rows.slice(0, query.limit);
   return {
     from: iso(summary.range.fromMs),
     to: summary.range.toMs === undefined ? null : iso(summary.range.toMs),
-    data: rows.map((row) => ({
+    data: summary.rows.map((row) => ({
       group: Object.fromEntries(by.map((name, at) => [name, row.groups[at]])),
       ...sumsJson(row),
     })),
     totals: sumsJson(summary.totals),
-    more_groups: summary.rows.length - rows.length,
+    more_groups: summary.moreRows,
   } satisfies z.input<typeof usageAnswer>;
 }
 

@@ -49,7 +49,7 @@ function generationJson({ request, attempts }: ReportedRequest): JsonObject {
     api_type: "completions",
     streamed: request.stream,
     cancelled: request.status === 499,
-    finish_reason: answered?.endReason === "complete" ? (answered.finishReason ?? null) : null,
+    finish_reason: finishReasonOf(answered),
     native_finish_reason: answered?.finishReason ?? null,
     latency: answered === undefined ? null : latencyMs(request.receivedAtMs, answered),
     generation_time: answered?.endedAtMs == null ? null : answered.endedAtMs - answered.openedAtMs,
@@ -68,6 +68,19 @@ function generationJson({ request, attempts }: ReportedRequest): JsonObject {
     http_referer: request.app,
     external_user: request.user,
   };
+}
+
+/** What providers say, by what OpenRouter calls it; other words are passed on. */
+const FINISH_REASONS: Record<string, string> = {
+  ...{ STOP: "stop", end_turn: "stop", stop_sequence: "stop", COMPLETE: "stop" },
+  ...{ MAX_TOKENS: "length", max_tokens: "length", model_context_window_exceeded: "length" },
+  ...{ tool_use: "tool_calls", TOOL_CALL: "tool_calls", function_call: "tool_calls" },
+  ...{ SAFETY: "content_filter", refusal: "content_filter", guardrail_intervened: "content_filter" },
+};
+
+function finishReasonOf(answered: ReportedAttempt | undefined): string | null {
+  if (answered?.endReason !== "complete" || answered.finishReason === null) return null;
+  return FINISH_REASONS[answered.finishReason] ?? answered.finishReason;
 }
 
 /** From the request's arrival to the first content. */

@@ -33,6 +33,8 @@ export interface ReportedSums {
 
 export interface ReportedUsage {
   rows: (ReportedSums & { groups: string[] })[];
+  /** Rows that were left out for `rowsMax`. */
+  moreRows: number;
   totals: ReportedSums;
   /** What was summed; wider than what was asked for where finer sums are no longer kept. */
   range: ReportTime;
@@ -91,7 +93,7 @@ export interface ReportedAttempt {
 /** None of these blocks the thread that serves, and none rejects. */
 export interface Reports {
   usage(
-    query: ReportTime & { by: readonly Grouping[]; filters: Filters; timeZone: string; nowMs: number },
+    query: ReportTime & { by: readonly Grouping[]; filters: Filters; timeZone: string; nowMs: number; rowsMax: number },
   ): Promise<ReportedUsage | ReportProblem>;
   requests(
     query: ReportTime & {

@@ -15,6 +15,8 @@ export interface UsageQuery extends TimeRange {
   timeZone?: string | undefined;
   /** Now, for zones: how far their future matters. */
   nowMs: number;
+  /** The first so many rows; all when absent. */
+  rowsMax?: number | undefined;
 }
 
 /** What is summed, by the name it has in reports. Tokens and cost add up what is known. */
@@ -50,6 +52,8 @@ export interface UsageGroup extends UsageSums {
 export interface UsageSummary {
   /** Days and hours in order, all else dearest first. */
   rows: UsageGroup[];
+  /** Rows that were left out for `rowsMax`. */
+  moreRows: number;
   /** Of what the filters let through. A request counts once, but for each model where one is filtered for. */
   totals: UsageSums;
   /** The time that was summed: more than was asked for where finer sums are no longer kept. */
@@ -84,7 +88,8 @@ export function usageSummary(db: Database, query: UsageQuery): UsageSummary {
     const rows = query.by.length === 0 ? [] : sums(db, { query, spans, zone, by: query.by });
     const [total] = sums(db, { query, spans, zone, by: [] });
     const totals = Object.fromEntries(SUM_NAMES.map((name) => [name, total?.[name] ?? 0n])) as UsageSums;
-    return { rows: sorted(rows, query.by), totals, range };
+    const shown = sorted(rows, query.by).slice(0, query.rowsMax);
+    return { rows: shown, moreRows: rows.length - shown.length, totals, range };
   })();
 }
 
