@@ -43,6 +43,7 @@ export function zoneOf(name: string): Zone {
 }
 
 function offsetText(offsetMs: number): string {
+  if (offsetMs === 0) return "Z";
   const minutes = Math.round(Math.abs(offsetMs) / MINUTE_MS);
   const two = (part: number) => String(part).padStart(2, "0");
   return `${offsetMs < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;

@@ -70,8 +70,7 @@ function summedByHand({ db }: BookedLedger, query: UsageQuery): Map<string, Reco
       return;
     const values = query.by.map((by) => {
       if (by === "tag") return row.tags.length === 0 ? [""] : row.tags;
-      if (by === "hour")
-        return [query.timeZone === undefined ? zone.hour(row.atMs).replace("+00:00", "Z") : zone.hour(row.atMs)];
+      if (by === "hour") return [zone.hour(row.atMs)];
       return [by === "day" ? zone.day(row.atMs) : String(row[by])];
     });
     const groups = values.reduce<string[][]>((all, each) => all.flatMap((g) => each.map((v) => [...g, v])), [[]]);
@@ -155,7 +154,9 @@ describe("sums", () => {
         withLedger(asked.flatMap(rowsOf), (ledger) => {
           ledger.db.exec("DELETE FROM rollup_minutes");
           if (areHoursGone) ledger.db.exec("DELETE FROM rollup_hours");
-          const days = { ...one, by: ["day", "key"] as const, timeZone: undefined };
+          // Just before the first request, so that there is something in the part of an hour it begins with.
+          const fromMs = Math.floor((asked[0]?.atMs ?? START_MS) / 60_000 - 1) * 60_000;
+          const days = { ...one, fromMs, by: ["day", "key"] as const, timeZone: undefined };
           const { range, ...summary } = usageSummary(ledger.db, days);
           expect(range.fromMs).toBeLessThanOrEqual(days.fromMs);
           expect(range.toMs ?? Number.POSITIVE_INFINITY).toBeGreaterThanOrEqual(days.toMs ?? 0);
