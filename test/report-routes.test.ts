@@ -234,6 +234,17 @@ describe("GET /v1/generation", () => {
     expect([await statusFor("web"), await statusFor("batch")]).toEqual([200, 404]);
   });
 
+  test("a ledger that cannot be read is 503 without the reason, which names paths", async () => {
+    const reports = createReportReader({ dir: "/nowhere" });
+    onTestFinished(() => reports.close());
+    const app = new Hono<Env>();
+    app.get("/v1/generation", (context) => generationRoute(context, reports));
+    const response = await app.request(`/v1/generation?id=req_${"0".repeat(32)}`);
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).toBe("5");
+    expect(await response.text()).not.toContain("nowhere");
+  });
+
   test("the same body twice has the same hash in the ledger, another body another", async () => {
     const { post, ledger } = await startTestRouter();
     for (const content of ["Hello", "Hello", "Hello?"]) {

@@ -15,7 +15,11 @@ export async function generationRoute(context: AppContext, reports: Reports): Pr
     return errorResponse(context, callerError(400, "Say which: ?id=req_…", "missing_required_parameter", "id"));
   }
   const found = ID.test(id) ? await reports.request(id) : undefined;
-  if (isProblem(found)) return problemResponse(context, found);
+  // Why it fails names paths of the machine: that is for the operator.
+  if (isProblem(found)) {
+    const isInner = found.problem === "failed";
+    return problemResponse(context, isInner ? { ...found, message: "the ledger cannot be read at the moment" } : found);
+  }
   if (found === undefined || !isOwn(found, context.get("caller"))) return notFound(context, id);
   return context.json({ data: generationJson(found) });
 }
