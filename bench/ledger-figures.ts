@@ -8,8 +8,9 @@ import { DATABASE_NAME, openForWriting } from "../src/store/database.ts";
 import { type Ledger, openLedger } from "../src/store/ledger.ts";
 import { migrate } from "../src/store/migrate.ts";
 import type { Retention } from "../src/store/prune.ts";
-import { type UsageGrouping, usageReport } from "../src/store/reports.ts";
+import { usageReport } from "../src/store/reports.ts";
 import type { LedgerRow } from "../src/store/rows.ts";
+import type { UsageGrouping } from "../src/store/usage.ts";
 import { ledgerRows } from "./ledger-fill.ts";
 import { quantile } from "./statistics.ts";
 

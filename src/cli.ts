@@ -1,4 +1,4 @@
-// The command line: `signalbox serve | simulate | usage | backup | ledger | models | keys | limits | catalog | rules | explain | alerts`.
+// The command line: `signalbox serve | simulate | usage | …`; each command in a file of cli/.
 import { alerts } from "./cli/alerts.ts";
 import { type Printed, parse, UsageError } from "./cli/arguments.ts";
 import { explain } from "./cli/explain.ts";
@@ -6,6 +6,8 @@ import { keys } from "./cli/keys.ts";
 import { backup, ledger } from "./cli/ledger.ts";
 import { limits } from "./cli/limits.ts";
 import { catalog, models } from "./cli/models.ts";
+import { reconcile } from "./cli/reconcile.ts";
+import { reprice } from "./cli/reprice.ts";
 import { rules } from "./cli/rules.ts";
 import { usage } from "./cli/usage.ts";
 import { type Router, startRouter } from "./main.ts";
@@ -19,7 +21,9 @@ Usage: signalbox <command> [options]
 Commands:
   serve      Start the router (the default of "npm start").
   simulate   Start the simulated providers alone: a fake OpenAI, Anthropic and Gemini for load tests.
-  usage      What was used and what it cost, from the ledger.
+  usage      What was used and what it cost, from the ledger; what it would have cost elsewhere; what was wasted.
+  reconcile  Compare a provider's usage export with the ledger.
+  reprice    Work out again what calls cost, with the prices of now.
   backup     A copy of the ledger, while the router runs.
   ledger     Check that the ledger's sums are what its rows add up to.
   models     The models callers can ask for.
@@ -71,6 +75,8 @@ const COMMANDS: Record<string, (args: string[]) => Promise<string | Printed> | s
   serve,
   simulate,
   usage: (args) => usage(args, process.env, Date.now()),
+  reconcile: (args) => reconcile(args, process.env, Date.now()),
+  reprice: (args) => reprice(args, process.env, Date.now()),
   backup: (args) => backup(args, process.env),
   ledger: (args) => ledger(args, process.env, Date.now()),
   models: (args) => models(args, process.env),

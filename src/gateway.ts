@@ -53,6 +53,8 @@ export interface GatewayInput {
   endpoint: string;
   headers(): Readonly<Record<string, string>>;
   bodyBytes: number;
+  /** For the ledger: 16 hex digits. */
+  bodyHash?: string;
   /** Which conversation this is a turn of, when that can be told. */
   affinityId: string | undefined;
   request: ChatRequest;
@@ -368,6 +370,7 @@ function finish(row: RequestRow, { status, attempts, error, warnings }: Ended): 
     team: input.caller.team,
     tags: input.caller.tags,
     ...input.attribution,
+    bodyHash: input.bodyHash,
     endpoint: input.endpoint,
     modelRequested: input.request.body.model.slice(0, 200),
     stream: input.request.stream,

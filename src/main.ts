@@ -1,31 +1,16 @@
 // Builds everything out of environment and flags, and listens. Nothing else creates a long-lived object.
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { openaiChatInbound } from "../providers/dialects/openai/inbound.ts";
 import { SIMULATOR_URL } from "../providers/simulated.ts";
-import { createDeliverer } from "./alerts/deliver.ts";
-import { type Alerts, createAlerts, outcomeOf } from "./alerts.ts";
-import type { Settled } from "./attempt.ts";
-import { type Budgets, createBudgets, windowStarts } from "./budgets.ts";
-import { type Callers, startCallers } from "./callers.ts";
 import { type Refresher, startRefresh } from "./catalog-refresh.ts";
 import type { Config } from "./config.ts";
-import { createDownloader } from "./download.ts";
 import { showFileErrors } from "./excerpt.ts";
-import { createGateway, type Gateway } from "./gateway.ts";
-import { createHealth, type Health as TargetHealth } from "./health.ts";
 import { createApp, type Health } from "./http/app.ts";
-import { IdSource } from "./ids.ts";
-import { createLearning, kindOf, type Learning } from "./learning.ts";
-import { createLimits, type Limits } from "./limits.ts";
-import type { LiveRules, RulesStatus } from "./live-rules/watch.ts";
+import type { LiveRules } from "./live-rules/watch.ts";
 import { followRules, type RulesWorld } from "./live-rules.ts";
-import { createMemory } from "./memory.ts";
-import { rateKeys } from "./pricing.ts";
-import { createRetryBudget } from "./retry-budget.ts";
-import { globMatcher } from "./routing/glob.ts";
+import { closeParts, healthOf, keepHouse, type Parts, startParts } from "./parts.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
 import {
   readSettings,
@@ -39,7 +24,9 @@ import {
 } from "./settings.ts";
 import { type Simulator, startSimulator } from "./simulator/server.ts";
 import { type Ledger, openLedger } from "./store/ledger.ts";
-import { createUpstream, type Upstream } from "./upstream.ts";
+
+/** A part of what was learnt is saved this often; there are four. */
+const SAVE_PART_MS = 20_000;
 
 export interface RouterOptions extends SettingsInput {
   log(message: string): void;
@@ -72,18 +59,11 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     void simulator?.close();
     throw new StartError(error.message);
   });
-  const learning = startLearning(rules, ledger, options.log);
-  const upstream = createUpstream();
-  const ids = new IdSource();
   const state = { isDraining: false };
-  const callers = startCallers({ config, ids, nowMs: Date.now, log: options.log });
-  const traffic = startTraffic(config, ledger, options.log);
-  const watch = startAlerts(config, ledger, options.log);
-  const budgets = startBudgets(config, ledger, watch.alerts, options.log);
-  const parts = { upstream, ledger, rules, learning, ids, traffic, budgets, callers, alerts: watch.alerts };
-  const gateway = startGateway(parts);
+  const parts = startParts({ config, rules, ledger, log: options.log });
+  const { traffic, callers } = parts;
   const health = () => healthOf(config, state.isDraining, parts);
-  const app = appOf({ config, log: options.log, gateway, health }, parts);
+  const app = appOf({ config, log: options.log, health }, parts);
   const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
     rules.close();
     callers.close();
@@ -94,7 +74,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     Object.assign(world, worldWith(fresh, simulator));
     void rules.reload();
   });
-  const saving = setInterval(() => keepHouse(learning, traffic, ledger), SAVE_PART_MS);
+  const saving = setInterval(() => keepHouse(parts), SAVE_PART_MS);
   const close = async () => {
     state.isDraining = true;
     rules.close();
@@ -103,12 +83,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     traffic.limits.close();
     await drain(server);
     clearInterval(saving);
-    learning.saveAll();
-    traffic.save();
-    await watch.close();
-    await upstream.close();
-    callers.close();
-    await ledger.close();
+    await closeParts(parts);
     await simulator?.close();
   };
   return {
@@ -127,14 +102,13 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
 
 interface Served {
   config: Config;
-  gateway: Gateway;
   health(): Health;
   log(message: string): void;
 }
 
 function appOf(
-  { config, gateway, health, log }: Served,
-  { rules, learning, ids, callers, budgets }: Parts,
+  { config, health, log }: Served,
+  { gateway, rules, learning, ids, callers, budgets, reports }: Parts,
 ): ReturnType<typeof createApp> {
   return createApp({
     ...callers.app,
@@ -147,6 +121,7 @@ function appOf(
     maxBodyBytes: config.maxBodyBytes,
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
+    reports,
     health,
     log,
   });
@@ -157,148 +132,6 @@ function openLedgerOf(
   log: (message: string) => void,
 ): Promise<Ledger> {
   return openLedger({ dir: dataDir, retention, onFailure: onLedgerFailure, log });
-}
-
-interface Parts {
-  upstream: Upstream;
-  ledger: Ledger;
-  rules: LiveRules<Snapshot>;
-  learning: Learning;
-  ids: IdSource;
-  traffic: Traffic;
-  budgets: Budgets;
-  callers: Callers;
-  alerts: Alerts;
-}
-
-function startGateway({ upstream, ledger, rules, learning, ids, traffic, budgets, alerts }: Parts): Gateway {
-  return createGateway({
-    upstream,
-    ledger: {
-      openAttempt: (row) => ledger.openAttempt(row),
-      settleAttempt: (row) => ledger.settleAttempt(row),
-      keepRates: (key, json) => ledger.keepRates(key, json),
-      finishRequest: (row) => {
-        ledger.finishRequest(row);
-        const ok = outcomeOf(row);
-        if (ok !== undefined) alerts.onRequest({ ok, atMs: row.endedAtMs });
-      },
-    },
-    snapshot: () => rules.current(),
-    nowMs: Date.now,
-    newId: (prefix) => ids.randomId(prefix),
-    memory: createMemory(Date.now),
-    fleet: learning.fleet,
-    limits: traffic.limits,
-    health: traffic.health,
-    retryBudget: createRetryBudget({ nowMs: Date.now }),
-    budgets,
-    rateKey: rateKeys(),
-    inputMargin: () => learning.inputMargin(),
-    inputTokens: (request, caller) => learning.inputTokens(request, caller),
-    observe: (settled) => {
-      learning.observe(settled);
-      tellAttempt(alerts, settled);
-    },
-    download: createDownloader(),
-    draw: Math.random,
-    sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
-  });
-}
-
-function startBudgets(config: Config, ledger: Ledger, alerts: Alerts, log: (message: string) => void): Budgets {
-  return createBudgets({
-    nowMs: Date.now,
-    settings: config.budgets,
-    balances: ledger.balances(windowStarts(Date.now())),
-    onSpent: ({ spec, ...event }) =>
-      alerts.onBudget({ ...event, window: spec.window, limitNanoUsd: spec.limitNanoUsd }),
-    log,
-  });
-}
-
-/** What keeps calls away from limits and outages, and what of it outlives the process. */
-interface Traffic {
-  limits: Limits;
-  health: TargetHealth;
-  save(): void;
-  forgetOutages(): void;
-}
-
-function startTraffic(config: Config, ledger: Ledger, log: (message: string) => void): Traffic {
-  const limits = createLimits({
-    nowMs: Date.now,
-    schedule,
-    draw: Math.random,
-    pools: config.pools.map((pool) => ({ ...pool, matches: globMatcher(pool.targets) })),
-  });
-  const health = createHealth({ nowMs: Date.now, draw: Math.random });
-  limits.restore(ledger.loadStatistics("limits"));
-  const saved = ledger.loadStatistics("health");
-  const problem = saved === undefined ? undefined : health.restore(saved);
-  if (problem !== undefined) log(`What was saved about breakers is not used: ${problem}`);
-  const save = () => {
-    ledger.saveStatistics("limits", limits.export());
-    ledger.saveStatistics("health", health.export());
-  };
-  const forgetOutages = () => {
-    limits.reset();
-    health.reset();
-  };
-  return { limits, health, save, forgetOutages };
-}
-
-/** Calls back after `ms`, unless the function it returns is called before. */
-function schedule(ms: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, ms);
-  return () => clearTimeout(timer);
-}
-
-/** What tells the operator, and what was told already, which outlives the process. */
-function startAlerts({ alerts: settings }: Config, ledger: Ledger, log: (message: string) => void) {
-  const { deliver, close } = createDeliverer(Date.now);
-  const ids = new IdSource();
-  const newId = (prefix: string) => ids.randomId(prefix);
-  const alerts = createAlerts({ settings, nowMs: Date.now, schedule, deliver, log, draw: Math.random, newId });
-  alerts.restore(ledger.loadStatistics("alerts"));
-  const save = () => ledger.saveStatistics("alerts", alerts.export());
-  const saving = setInterval(save, SAVE_PART_MS).unref();
-  return {
-    alerts,
-    close: async () => {
-      clearInterval(saving);
-      await alerts.close();
-      save();
-      await close();
-    },
-  };
-}
-
-function tellAttempt(alerts: Alerts, { input, usage, error, costNanoUsd, priceStatus }: Settled): void {
-  const { provider, model } = input.target;
-  const ended = { provider: provider.id, model, costNanoUsd, priceStatus, atMs: Date.now() };
-  // A tier without an allowance, and an aggregator that asks to come back, are not out of money.
-  const isPassing = error?.subkind === "no_allowance" || error?.subkind === "transient";
-  const errorKind = isPassing ? undefined : error?.kind;
-  alerts.onAttempt({ ...ended, hasUsage: usage?.outputTokens !== undefined, errorKind });
-}
-
-/** A part of what was learnt is saved this often; there are four. */
-const SAVE_PART_MS = 20_000;
-
-function keepHouse(learning: Learning, traffic: Traffic, ledger: Ledger): void {
-  learning.saveNext();
-  traffic.save();
-  void ledger.housekeep(Date.now());
-}
-
-function startLearning(rules: LiveRules<Snapshot>, ledger: Ledger, log: (message: string) => void): Learning {
-  return createLearning({
-    nowMs: Date.now,
-    shelf: ledger,
-    kindOf: (target) => kindOf(rules.current(), target),
-    log,
-  });
 }
 
 function startRules(world: RulesWorld, log: (message: string) => void): LiveRules<Snapshot> {
@@ -336,42 +169,6 @@ function refreshCatalog(
     },
     log: options.log,
   });
-}
-
-function healthOf(
-  { onLedgerFailure }: Config,
-  isDraining: boolean,
-  { rules, ledger, learning, traffic, budgets, callers, alerts }: Omit<Parts, "upstream" | "ids">,
-): Health {
-  const status = ledger.status();
-  const tokenError = learning.tokenError();
-  const snapshot = rules.current();
-  return {
-    live: true,
-    ready: !isDraining && (status.failed === undefined || onLedgerFailure === "continue"),
-    details: {
-      ...(!isDraining && status.failed !== undefined && onLedgerFailure === "continue" && { status: "degraded" }),
-      version: VERSION,
-      draining: isDraining,
-      snapshot: snapshot.id,
-      catalog: snapshot.catalogVersion,
-      // Mean |predicted - billed| / billed of the last prompts; null before the first.
-      token_estimate_error: tokenError === undefined ? null : Number(tokenError.toFixed(4)),
-      rules: rulesHealth(snapshot, rules.status()),
-      ledger: status,
-      keys: callers.status(),
-      limits: traffic.limits.status(),
-      breakers: traffic.health.status(),
-      budgets: budgets.status(),
-      alerts: alerts.status(),
-    },
-  };
-}
-
-/** Rules that cannot be used leave the router ready: it goes on with those it had. */
-function rulesHealth(snapshot: Snapshot, { loadedAtMs, errors }: RulesStatus): Record<string, unknown> {
-  const error = errors.length === 0 ? {} : { error: errors.slice(0, 20) };
-  return { snapshot: snapshot.id, loaded_at: new Date(loadedAtMs).toISOString(), ...error };
 }
 
 function listen(server: Server, config: Config): Promise<Server> {

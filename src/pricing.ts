@@ -121,8 +121,8 @@ export function rateKeys(): (rates: Rates) => string {
 }
 
 /** Nanodollars as a decimal string of dollars without trailing zeros: `0.000123456`. Exact. */
-export function formatUsd(nanoUsd: number): string {
-  const text = Math.abs(nanoUsd).toString().padStart(10, "0");
+export function formatUsd(nanoUsd: number | bigint): string {
+  const text = (nanoUsd < 0 ? -nanoUsd : nanoUsd).toString().padStart(10, "0");
   const fraction = text.slice(-9).replace(/0+$/, "");
   const sign = nanoUsd < 0 ? "-" : "";
   return `${sign}${text.slice(0, -9)}${fraction === "" ? "" : `.${fraction}`}`;

@@ -263,7 +263,7 @@ rules:
     expect(response.headers.get("retry-after")).toBe("2");
   });
 
-  test.each(["serve", "simulate", "usage", "models", "catalog", "rules", "explain"])(
+  test.each(["serve", "simulate", "usage", "reconcile", "reprice", "models", "catalog", "rules", "explain"])(
     "%s --help explains itself and exits 0",
     (command) => {
       const { code, stdout } = signalbox([command, "--help"]);
@@ -278,7 +278,7 @@ rules:
     expect(signalbox([]).stdout).toContain("Usage: signalbox <command>");
     const wrong = signalbox(["sreve"]);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain("Commands: serve, simulate, usage, models, limits, keys, catalog, rules, explain");
+    expect(wrong.stderr).toContain("Commands: serve, simulate, usage, reconcile, reprice, backup, ledger, models");
     expect(signalbox(["serve", "--prot", "1"]).code).toBe(2);
     expect(signalbox(["usage", "--by", "colour"]).stderr).toContain("model, provider, key, team");
     expect(signalbox(["usage", "--since", "yesterday"]).stderr).toContain("90m, 24h or 7d");

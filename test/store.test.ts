@@ -7,7 +7,7 @@ import { openForWriting } from "../src/store/database.ts";
 import { Dictionary } from "../src/store/dictionary.ts";
 import { type LedgerOptions, openLedger } from "../src/store/ledger.ts";
 import { migrate } from "../src/store/migrate.ts";
-import { type UsageGrouping, usageReport } from "../src/store/reports.ts";
+import { usageReport } from "../src/store/reports.ts";
 import { LedgerUnavailable } from "../src/store/rows.ts";
 import {
   attempts,
@@ -19,6 +19,7 @@ import {
   statistics,
 } from "../src/store/schema.ts";
 import { packStory, unpackStory } from "../src/store/story.ts";
+import type { UsageGrouping } from "../src/store/usage.ts";
 import { DAY_MS, finishedRow, openedRow, settledRow } from "./store-rows.ts";
 import { databasePath, newDir, tables, wrongSums } from "./store-support.ts";
 

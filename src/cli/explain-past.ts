@@ -2,7 +2,8 @@
 import { isObject, objectsIn } from "../json.ts";
 import { formatUsd } from "../pricing.ts";
 import { StartError } from "../settings.ts";
-import { type RequestReport, requestReport } from "../store/reports.ts";
+import { requestReport } from "../store/reports.ts";
+import type { RequestReport } from "../store/request-list.ts";
 
 export function explainPast(dataDir: string, requestId: string, asJson: boolean): string {
   const report = read(dataDir, requestId);

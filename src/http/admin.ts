@@ -16,7 +16,12 @@ interface Operation<Body, Query> {
   /** What it may refuse with besides 400, 401 and 403: status to description. */
   refusals?: Record<number, string>;
   /** JSON for `answer`, or a finished refusal. */
-  handle(asked: { context: AppContext; id: string; body: Body; query: Query }): object | Response;
+  handle(asked: {
+    context: AppContext;
+    id: string;
+    body: Body;
+    query: Query;
+  }): object | Response | Promise<object | Response>;
 }
 
 /** An operation as the router and the document see it. */
@@ -63,7 +68,7 @@ async function perform<Body, Query>(context: AppContext, described: Operation<Bo
   }
   // Without a schema nothing was asked for, and the type says so.
   const asked = { context, id: context.req.param("id") ?? "", body: body as Body, query: query?.data as Query };
-  const answer = described.handle(asked);
+  const answer = await described.handle(asked);
   return answer instanceof Response ? answer : context.json(answer, described.answer.status);
 }
 

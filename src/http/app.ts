@@ -3,11 +3,14 @@ import { Hono } from "hono";
 import type { Caller } from "../routing/plan.ts";
 import type { Snapshot } from "../routing/snapshot.ts";
 import { type AdminOperation, adminRoutes } from "./admin.ts";
+import { reportOperations } from "./admin-reports.ts";
 import { type Doors, guardsOf } from "./auth.ts";
 import { type ChatRouteOptions, chatRoute, explainRoute } from "./chat.ts";
 import { type AppContext, callerError, type Env, errorResponse } from "./context.ts";
+import { generationRoute } from "./generation.ts";
 import { keyInfo, type Spent } from "./key-info.ts";
 import { listModels, modelRoute } from "./models.ts";
+import type { Reports } from "./reports.ts";
 import { isAt, type Route } from "./routes.ts";
 
 export interface AppOptions extends ChatRouteOptions {
@@ -21,6 +24,7 @@ export interface AppOptions extends ChatRouteOptions {
   nowMs(): number;
   newRequestId(nowMs: number): string;
   health(): Health;
+  reports: Reports;
   log(message: string): void;
 }
 
@@ -72,7 +76,13 @@ export function routesOf(options: AppOptions): Route[] {
       role: "caller",
       handle: (context) => context.json(keyInfo(context.get("caller"), spentOf?.(context.get("caller")))),
     },
-    ...adminRoutes(options.adminOperations, options.version),
+    {
+      method: "GET",
+      path: "/v1/generation",
+      role: "caller",
+      handle: (context) => generationRoute(context, options.reports),
+    },
+    ...adminRoutes([...options.adminOperations, ...reportOperations(options)], options.version),
   ];
 }
 

@@ -2,7 +2,7 @@
 
 import { dayText, describeDifference } from "./nightly-check.ts";
 import { Notebook } from "./notes.ts";
-import { openForReading } from "./reports.ts";
+import { openForReading } from "./reader.ts";
 import { timeOfId } from "./request-ids.ts";
 import { differencesOf, idsAround } from "./resum.ts";
 
