@@ -29,7 +29,7 @@ import { explain, traceText } from "./routing/explain.ts";
 import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
-import { refusalOf, type SpendingDeps, setAside, spendingOf } from "./spending.ts";
+import { fund, refusalOf, type SpendingDeps } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import { type Ended, type Switch, withFailover } from "./stream-failover.ts";
 import { policyOf } from "./taxonomy.ts";
@@ -301,12 +301,14 @@ async function callTarget(
   const { planned } = run;
   const { target, set } = planned.candidates[at] as PlannedTarget;
   const number = run.calls + 1;
-  const { body, warnings } = applySet(run.request.body, set);
-  const money = setAside(deps.budgets, spendingOf(deps, run.seeking.asked, planned, at, body));
-  if ("error" in money) {
+  const applied = applySet(run.request.body, set);
+  const funded = fund(deps, run.seeking.asked, planned, at, applied.body);
+  if ("error" in funded) {
     how.lease.cancel();
-    return { kind: "refused", error: money.error };
+    return { kind: "refused", error: funded.error };
   }
+  const { money, body } = funded;
+  const warnings = [...applied.warnings, ...funded.warnings];
   const result: AttemptResult = await callOnce(deps, {
     requestId: input.requestId,
     number,

@@ -19,6 +19,7 @@ export interface Route {
   timeouts_ms: (number | null)[];
   /** Priority and longest wait. */
   queue: string | null;
+  affordable_max_tokens: boolean | null;
   on_filter: "stop" | "next" | null;
   set: unknown[];
   refused: string | null;
@@ -160,6 +161,7 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
       attempts: null,
       timeouts_ms: [],
       queue: null,
+      affordable_max_tokens: null,
       on_filter: null,
       set: [],
       refused,
@@ -178,6 +180,7 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
     attempts: planned.maxAttempts,
     timeouts_ms: [connectMs, firstByteMs, idleMs, contentIdleMs, totalMs],
     queue: `${planned.priority}, at most ${planned.maxWaitMs / 1_000} s`,
+    affordable_max_tokens: planned.lowersMaxTokens,
     on_filter: planned.mayPassFilter ? "next" : "stop",
     set: targets.map(({ set }) => set),
     refused: null,

@@ -42,6 +42,8 @@ export interface Plan {
   priority: Priority;
   maxWaitMs: number;
   affinityTtlMs: number | undefined;
+  /** A bound on the answer that no budget covers is lowered to what one does. */
+  lowersMaxTokens: boolean;
   /** A refusal by a provider's content policy may be tried elsewhere. */
   mayPassFilter: boolean;
   /** When the caller leaves, a running answer is read on for so long, for its exact usage. */
@@ -181,6 +183,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     priority: rule?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
     affinityTtlMs: rule?.affinityTtlMs,
+    lowersMaxTokens: rule?.lowersMaxTokens ?? false,
     mayPassFilter: rule?.mayPassFilter ?? false,
     drainMs: rule?.drainMs,
     continuesStreams: rule?.continuesStreams === true,

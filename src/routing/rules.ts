@@ -44,6 +44,8 @@ export interface Rule {
   /** The caller may narrow the choice (OpenRouter's `provider` object, `:floor`, `:nitro`). */
   callerMayNarrow: boolean;
   /** A refusal by a provider's content policy may be tried elsewhere. */
+  /** A bound on the answer that no budget covers is lowered to what one does. */
+  lowersMaxTokens: boolean;
   mayPassFilter: boolean;
   /** In the time zone of its file. */
   clock: Clock;
@@ -138,6 +140,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "stream_failover",
     "set",
     "value_of_time",
+    "affordable_max_tokens",
     "on_filter",
     "caller_overrides",
   ] as const;
@@ -197,6 +200,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     set: rule.set ?? {},
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
+    lowersMaxTokens: rule.affordable_max_tokens === true,
     mayPassFilter: rule.on_filter === "next",
     callerMayNarrow: rule.caller_overrides !== "deny",
     clock,
