@@ -247,7 +247,16 @@ test("the drizzle schema and the migrated database have the same columns", () =>
     .pluck()
     .all();
   const readByDrizzle = [attempts, dimensions, requests, rollupDays, rollupHours, rollupMinutes, statistics];
-  const others = ["attempt_rows", "keys", "keys_version", "notes", "rates", "request_rows", "texts"];
+  const others = [
+    "attempt_rows",
+    "keys",
+    "keys_version",
+    "notes",
+    "rates",
+    "request_rows",
+    "rollup_model_days",
+    "texts",
+  ];
   expect(names).toEqual([...readByDrizzle.map((table) => getTableConfig(table).name), ...others].sort());
   for (const table of readByDrizzle) {
     const { name, columns } = getTableConfig(table);
