@@ -116,6 +116,7 @@ function appOf(
     inbound: openaiChatInbound,
     snapshot: () => rules.current(),
     spentOf: (caller) => budgets.spentOf(caller),
+    budgetsOf: (caller) => budgets.budgetsOf(caller),
     expectedTokens: (request, { key }) => learning.expectedTokens(request, key),
     version: VERSION,
     maxBodyBytes: config.maxBodyBytes,

@@ -114,6 +114,8 @@ test("who has spent a budget is told so with 402, its code and when to come back
   expect(error.message).toMatch(
     /^The budget of key "local" is \$0\.0001 per day; this request may cost \$0\.0018\d+\. Lower/,
   );
+  const about = (await (await fetch(`${router.url}/v1/key`)).json()) as { data: object };
+  expect(about.data).toMatchObject({ limit: 0.0001, limit_remaining: 0.0001, limit_reset: "daily" });
   let left = 100_000;
   for (;;) {
     const response = await router.post(body({ max_completion_tokens: 5 }));
