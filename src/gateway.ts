@@ -74,6 +74,8 @@ export interface Story {
   calls: { target: Target; status: number; error: ErrorKind | undefined }[];
   /** A stream that went on at another target. */
   switched?: Switch;
+  /** How long the request stood in queues for a place at a provider, all together. */
+  queuedMs: number;
 }
 
 interface Told {
@@ -140,7 +142,7 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   const snapshot = deps.snapshot();
   const asked = askedOf(deps, input);
   const planned = plan(snapshot, asked, deps.fleet, deps.draw);
-  const story: Story = { trace: planned.trace, calls: [] };
+  const story: Story = { trace: planned.trace, calls: [], queuedMs: 0 };
   const { decision } = planned;
   const row: RequestRow = { deps, input, snapshotId: snapshot.id, decision, story };
   if (planned.kind === "denied") {
@@ -153,7 +155,7 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   if (spent !== undefined) return failed(row, 0, [{ target: undefined, error: refusalOf(spent, deps.nowMs()) }]);
   try {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
-    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
+    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal, story };
     const { catalogVersion } = snapshot;
     const { request } = input;
     const endStream = (how: Ended) => finish(row, how);
@@ -366,6 +368,7 @@ function finish(row: RequestRow, { status, attempts, error, warnings }: Ended): 
     requestId: input.requestId,
     receivedAtMs: input.receivedAtMs,
     endedAtMs: deps.nowMs(),
+    queuedMs: row.story.queuedMs > 0 ? row.story.queuedMs : undefined,
     key: input.caller.key,
     team: input.caller.team,
     tags: input.caller.tags,

@@ -37,8 +37,8 @@ export interface Ask {
 export type Turn =
   | { kind: "granted"; at: number; reservation: Reservation; queuedMs: number }
   /** It would take longer than the caller may wait. */
-  | { kind: "refused"; retryAfterMs: number; lacks: string }
-  | { kind: "cancelled" };
+  | { kind: "refused"; retryAfterMs: number; lacks: string; queuedMs: number }
+  | { kind: "cancelled"; queuedMs: number };
 
 /** What one call has taken of its pool. */
 export interface Reservation {
@@ -106,7 +106,7 @@ class PacedLimits implements Limits {
   acquire(ask: Ask): Promise<Turn> {
     const nowMs = this.#options.nowMs();
     const places = ask.options.map((option) => this.#placeOf(option));
-    if (ask.signal.aborted) return Promise.resolve({ kind: "cancelled" });
+    if (ask.signal.aborted) return Promise.resolve({ kind: "cancelled", queuedMs: 0 });
     for (const [at, { pool, amounts, expectedMs }] of places.entries()) {
       if (this.#queue.size > 0 && this.#queue.isWaitedFor(pool)) continue;
       if (pool.wait(amounts, nowMs, expectedMs).ms > 0) continue;
@@ -115,7 +115,7 @@ class PacedLimits implements Limits {
     }
     const expected = this.#expectedWait(ask, places, nowMs);
     if (expected.ms > ask.maxWaitMs || this.#isClosed || !this.#queue.hasRoomFor(ask))
-      return Promise.resolve(this.#refusal(expected));
+      return Promise.resolve(this.#refusal(expected, 0));
     return this.#wait(ask, places, nowMs);
   }
 
@@ -167,9 +167,10 @@ class PacedLimits implements Limits {
   #wait(ask: Ask, places: Place[], enqueuedMs: number): Promise<Turn> {
     return new Promise((resolve) => {
       const { key, priority, bytes, signal } = ask;
+      const queuedMs = () => this.#options.nowMs() - enqueuedMs;
       const leave = () => {
         this.#queue.remove(waiter);
-        resolve({ kind: "cancelled" });
+        resolve({ kind: "cancelled", queuedMs: queuedMs() });
         this.#dispatch();
       };
       const waiter: Waiter = {
@@ -182,11 +183,11 @@ class PacedLimits implements Limits {
         grant: (at) => {
           signal.removeEventListener("abort", leave);
           const reservation = this.#reserve(ask, ask.options[at] as Option, places[at] as Place);
-          resolve({ kind: "granted", at, reservation, queuedMs: this.#options.nowMs() - enqueuedMs });
+          resolve({ kind: "granted", at, reservation, queuedMs: queuedMs() });
         },
         refuse: (wait) => {
           signal.removeEventListener("abort", leave);
-          resolve(this.#refusal(wait));
+          resolve(this.#refusal(wait, queuedMs()));
         },
       };
       signal.addEventListener("abort", leave, { once: true });
@@ -215,10 +216,10 @@ class PacedLimits implements Limits {
   }
 
   /** Spread a little, or all who were refused would come back at the same instant. */
-  #refusal(wait: Wait): Turn {
+  #refusal(wait: Wait, queuedMs: number): Turn {
     const spread = Number.isFinite(wait.ms) ? wait.ms * (1 + 0.2 * this.#options.draw()) : RETRY_AFTER_MS_MAX;
     const retryAfterMs = Math.min(RETRY_AFTER_MS_MAX, Math.max(RETRY_AFTER_MS_MIN, Math.ceil(spread)));
-    return { kind: "refused", retryAfterMs, lacks: wait.for ?? "capacity" };
+    return { kind: "refused", retryAfterMs, lacks: wait.for ?? "capacity", queuedMs };
   }
 
   #placeOf({ target, need }: Option): Place {

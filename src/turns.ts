@@ -26,6 +26,8 @@ export interface Seeking {
   /** When it is too late for an answer. */
   deadlineMs: number;
   signal: AbortSignal;
+  /** Grows with every search, whatever comes of it. */
+  story: { queuedMs: number };
 }
 
 export type Place = { kind: "lease"; at: number; lease: Lease };
@@ -53,6 +55,7 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
     signal,
   };
   const turn = await deps.limits.acquire(ask);
+  seeking.story.queuedMs += turn.queuedMs;
   if (turn.kind === "cancelled") {
     return { kind: "none", error: { kind: "cancelled", message: "The caller closed the connection." } };
   }

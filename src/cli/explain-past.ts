@@ -32,6 +32,7 @@ function requestLines({ request }: RequestReport): string[] {
     `received   ${new Date(request.receivedAtMs).toISOString()}, key "${request.callerKey}", rules ${request.snapshotId}`,
     `model      ${request.modelRequested}`,
     `decision   ${request.decision}`,
+    ...(request.queuedMs === null ? [] : [`waited     ${seconds(request.queuedMs)} for a place at a provider`]),
     ...request.warnings.map((warning) => `warning    ${warning}`),
     `answered   ${request.status}${failed} after ${seconds(request.endedAtMs - request.receivedAtMs)}`,
   ];
