@@ -99,7 +99,8 @@ export function openRow(deps: RowDeps, input: AttemptInput): AttemptRow {
   const provider = target.provider.id;
   const call = { requestId, attempt, openedAtMs, provider, model: target.model, catalogVersion };
   const { reservedNanoUsd } = input.money;
-  deps.ledger.openAttempt({ ...call, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
+  const account = input.lease.account?.name;
+  deps.ledger.openAttempt({ ...call, account, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
   return new AttemptRow(deps, input, openedAtMs);
 }
 

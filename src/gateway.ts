@@ -33,7 +33,7 @@ import { fund, refusalOf, type SpendingDeps } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import { type Ended, type Switch, withFailover } from "./stream-failover.ts";
 import { policyOf } from "./taxonomy.ts";
-import { clocksFor, decide, keepPlace, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
+import { clocksFor, decide, keepPlace, movesOn, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   snapshot(): Snapshot;
@@ -74,6 +74,8 @@ export interface Story {
   calls: { target: Target; status: number; error: ErrorKind | undefined }[];
   /** A stream that went on at another target. */
   switched?: Switch;
+  /** How long the request stood in queues for a place at a provider, all together. */
+  queuedMs: number;
 }
 
 interface Told {
@@ -140,7 +142,7 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   const snapshot = deps.snapshot();
   const asked = askedOf(deps, input);
   const planned = plan(snapshot, asked, deps.fleet, deps.draw);
-  const story: Story = { trace: planned.trace, calls: [] };
+  const story: Story = { trace: planned.trace, calls: [], queuedMs: 0 };
   const { decision } = planned;
   const row: RequestRow = { deps, input, snapshotId: snapshot.id, decision, story };
   if (planned.kind === "denied") {
@@ -153,7 +155,7 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   if (spent !== undefined) return failed(row, 0, [{ target: undefined, error: refusalOf(spent, deps.nowMs()) }]);
   try {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
-    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
+    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal, story, refusedAccounts: [] };
     const { catalogVersion } = snapshot;
     const { request } = input;
     const endStream = (how: Ended) => finish(row, how);
@@ -229,19 +231,21 @@ async function tryCandidates(run: Run): Promise<Outcome> {
     }
     const { error } = result;
     failures.push({ target, error });
-    if (result.kind !== "refused") attempts += 1;
-    const onTarget = (tries.get(at) ?? 0) + (result.kind === "refused" ? 0 : 1);
+    const isMove = movesOn(deps, run.seeking, found, error);
+    const isTry = result.kind !== "refused" && !isMove;
+    if (isTry) attempts += 1;
+    const onTarget = (tries.get(at) ?? 0) + (isTry ? 1 : 0);
     tries.set(at, onTarget);
     const others = othersFor(run, at, error, deps.memory);
     const msLeft = run.deadlineMs - deps.nowMs();
     const isSpent = attempts >= attemptsMax(planned, failures) || msLeft <= 0 || input.signal.aborted;
-    const next = isSpent ? "stop" : decide(deps, run.seeking, { error, others, onTarget, msLeft });
+    const next = isSpent ? "stop" : isMove ? "move" : decide(deps, run.seeking, { error, others, onTarget, msLeft });
     if (next === "stop") return failed(row, run.calls, failures);
     if (result.kind !== "refused" && !deps.retryBudget.spend(error, lostOn(target, result.lost, run.seeking.asked)))
       return failed(row, run.calls, failures);
     // A target that has no room now may have some before the others do.
     const isInTurn = policyOf(error).again === "in_turn";
-    run.eligible = next === "again" || isInTurn ? [...others, at] : others;
+    if (!isMove) run.eligible = next === "again" || isInTurn ? [...others, at] : others;
     const mayRepeat = verdict(error, { onTarget, msLeft, hasNext: false }) === "again" && !isInTurn;
     spare = mayRepeat ? { at, onTarget, error } : undefined;
     if (spare !== undefined && next === "again") await pause(run, spare);
@@ -267,7 +271,7 @@ async function callAndRepair(run: Run, at: number, lease: Lease): Promise<Attemp
   const { target } = run.planned.candidates[at] as PlannedTarget;
   let repairs = deps.memory.repairsOf(targetName(target));
   for (let repaired = 0; ; repaired += 1) {
-    const place = repaired === 0 ? lease : keepPlace(deps, run.seeking, at);
+    const place = repaired === 0 ? lease : keepPlace(deps, run.seeking, at, lease);
     const result = await callAndContinue(run, at, place, repairs);
     if (result.kind !== "failed" || repaired === REPAIRS_MAX || input.signal.aborted) return result;
     const repair = target.provider.dialect.repair?.(result.error, result.call);
@@ -282,7 +286,11 @@ async function callAndRepair(run: Run, at: number, lease: Lease): Promise<Attemp
 
 async function callAndContinue(run: Run, at: number, lease: Lease, repairs: readonly string[]): Promise<AttemptResult> {
   const again = (state: JsonObject) => {
-    return callTarget(run, at, { lease: keepPlace(run.row.deps, run.seeking, at), repairs, continuation: state });
+    return callTarget(run, at, {
+      lease: keepPlace(run.row.deps, run.seeking, at, lease),
+      repairs,
+      continuation: state,
+    });
   };
   const first = await callTarget(run, at, { lease, repairs, continuation: undefined });
   if (first.kind === "buffered") return continueBuffered(first, again);
@@ -368,6 +376,7 @@ function finish(row: RequestRow, { status, attempts, error, warnings }: Ended): 
     requestId: input.requestId,
     receivedAtMs: input.receivedAtMs,
     endedAtMs: deps.nowMs(),
+    queuedMs: row.story.queuedMs > 0 ? row.story.queuedMs : undefined,
     key: input.caller.key,
     team: input.caller.team,
     tags: input.caller.tags,

@@ -133,7 +133,8 @@ class Lessons implements Learning {
     }
     if (input.affinity.id === undefined) return;
     const cacheTtlMs = input.affinity.ttlMs ?? cacheTtlOf(input.target.entry);
-    this.#fleet.rememberAffinity({ id: input.affinity.id, target, usage, cacheTtlMs });
+    const account = input.lease.account?.name;
+    this.#fleet.rememberAffinity({ id: input.affinity.id, target, account, usage, cacheTtlMs });
   }
 
   tokenError(): number | undefined {

@@ -1,7 +1,7 @@
 // Which candidate is called next, and when: in the plan's order as far as breakers and limits allow, else the first that
 // becomes free.
 import type { ProviderError } from "./chat.ts";
-import { targetName } from "./dialect.ts";
+import { type Account, targetName } from "./dialect.ts";
 import type { Health, HealthTarget } from "./health.ts";
 import { createLease, type Lease } from "./lease.ts";
 import type { Ask, Limits, Need, Option, Reservation } from "./limits.ts";
@@ -10,6 +10,7 @@ import { type Asked, maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
 import type { Plan, PlannedTarget } from "./routing/plan.ts";
+import { policyOf } from "./taxonomy.ts";
 import type { Clocks } from "./upstream.ts";
 
 export interface TurnDeps {
@@ -26,6 +27,10 @@ export interface Seeking {
   /** When it is too late for an answer. */
   deadlineMs: number;
   signal: AbortSignal;
+  /** Grows with every search, whatever comes of it. */
+  story: { queuedMs: number };
+  /** Names of accounts that have refused the request: others go first. */
+  refusedAccounts: string[];
 }
 
 export type Place = { kind: "lease"; at: number; lease: Lease };
@@ -36,13 +41,20 @@ const RESERVED_QUANTILE = 0.9;
 const PRIOR_OUTPUT_TOKENS = 500;
 const PRIOR_MS = 6_000;
 
+/** A candidate, by its index into the plan, as it is called: with which key, where its provider is called with several. */
+interface Variant {
+  at: number;
+  account: Account | undefined;
+}
+
 /** A place at one of the candidates `eligible` (by index into the plan, in order), or why there is none. */
 export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Promise<Found> {
   const { planned, asked, deadlineMs, signal } = seeking;
-  const healthy = eligible.filter((at) => deps.health.admits(healthTargetAt(seeking, at)));
-  const indices = healthy.length > 0 ? healthy : bySoonest(deps, seeking, eligible);
-  const options = indices.map((at) => optionOf(deps, seeking, planned.candidates[at] as PlannedTarget));
-  const shortestMs = Math.min(...indices.map((at) => knownMs(planned.candidates[at] as PlannedTarget)));
+  const variants = eligible.flatMap((at) => variantsAt(deps, seeking, at));
+  const healthy = variants.filter((variant) => deps.health.admits(healthTargetOf(seeking, variant)));
+  const open = healthy.length > 0 ? healthy : bySoonest(deps, seeking, variants);
+  const options = open.map((variant) => optionOf(deps, seeking, variant));
+  const shortestMs = Math.min(...open.map(({ at }) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
     key: asked.caller.key,
     priority: planned.priority,
@@ -53,12 +65,42 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
     signal,
   };
   const turn = await deps.limits.acquire(ask);
+  seeking.story.queuedMs += turn.queuedMs;
   if (turn.kind === "cancelled") {
     return { kind: "none", error: { kind: "cancelled", message: "The caller closed the connection." } };
   }
   if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
-  const at = indices[turn.at] as number;
-  return { kind: "lease", at, lease: leaseAt(deps, seeking, at, turn.reservation) };
+  const variant = open[turn.at] as Variant;
+  return { kind: "lease", at: variant.at, lease: leaseOf(deps, seeking, variant, turn.reservation) };
+}
+
+/** The accounts of a candidate in the order in which they are asked: the one that has the conversation's cache, then those
+ *  with most room; those that have refused the request last. */
+function variantsAt({ limits }: TurnDeps, { planned, refusedAccounts }: Seeking, at: number): Variant[] {
+  const { target } = planned.candidates[at] as PlannedTarget;
+  const accounts = limits.accountsOf(target);
+  if (accounts.length === 0) return [{ at, account: undefined }];
+  const { affinity } = planned.trace;
+  const isWarm = affinity !== undefined && affinity.target === targetName(target) && affinity.hitProbability > 0;
+  const rank = ({ name }: Account) => {
+    if (refusedAccounts.includes(name)) return 2;
+    return isWarm && affinity.account === name ? 0 : 1;
+  };
+  return accounts.toSorted((a, b) => rank(a) - rank(b)).map((account) => ({ at, account }));
+}
+
+/** So many moves between the accounts of targets a request may make beside its attempts. */
+const MOVES_MAX = 3;
+
+/** Whether another account of the same target is asked at once: what failed was about the one that was called. */
+export function movesOn(deps: TurnDeps, seeking: Seeking, { at, lease }: Place, error: ProviderError): boolean {
+  if (lease.account === undefined || policyOf(error).isOfAccount !== true) return false;
+  seeking.refusedAccounts.push(lease.account.name);
+  if (seeking.refusedAccounts.length > MOVES_MAX) return false;
+  return variantsAt(deps, seeking, at).some((variant) => {
+    const isFresh = variant.account !== undefined && !seeking.refusedAccounts.includes(variant.account.name);
+    return isFresh && deps.health.admits(healthTargetOf(seeking, variant));
+  });
 }
 
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
@@ -100,47 +142,50 @@ function firstByteMs({ fleet }: TurnDeps, planned: Plan, at: number): number {
 }
 
 /** For a further call of a request that has its place already: a repaired one, or one that goes on with an answer. */
-export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number): Lease {
-  const option = optionOf(deps, seeking, seeking.planned.candidates[at] as PlannedTarget);
-  return leaseAt(deps, seeking, at, deps.limits.take(seeking.asked.caller.key, option));
+export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number, { account }: Pick<Lease, "account">): Lease {
+  const option = optionOf(deps, seeking, { at, account });
+  return leaseOf(deps, seeking, { at, account }, deps.limits.take(seeking.asked.caller.key, option));
 }
 
-function leaseAt(deps: TurnDeps, seeking: Seeking, at: number, reservation: Reservation): Lease {
-  const { target } = seeking.planned.candidates[at] as PlannedTarget;
-  return createLease(target, reservation, deps.nowMs, deps.health.begin(healthTargetAt(seeking, at)));
+function leaseOf(deps: TurnDeps, seeking: Seeking, variant: Variant, reservation: Reservation): Lease {
+  const { target } = seeking.planned.candidates[variant.at] as PlannedTarget;
+  const endHealth = deps.health.begin(healthTargetOf(seeking, variant));
+  return createLease({ target, account: variant.account }, reservation, deps.nowMs, endHealth);
 }
 
 /** When no breaker is closed: the one that is to close again first before the others. Better to try than to refuse untried. */
-function bySoonest({ health }: TurnDeps, seeking: Seeking, eligible: readonly number[]): number[] {
-  const openUntilMs = (at: number) => health.openUntilMs(healthTargetAt(seeking, at));
-  return eligible.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+function bySoonest({ health }: TurnDeps, seeking: Seeking, variants: readonly Variant[]): Variant[] {
+  const openUntilMs = (variant: Variant) => health.openUntilMs(healthTargetOf(seeking, variant));
+  return variants.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
 }
 
 /** Tiers that get what others leave over: that nothing is left says nothing about those who pay for more. */
 const SPARE_TIERS = ["flex"];
 
 /** Whose breaker a call of this candidate is about. */
-function healthTargetAt({ asked, planned }: Seeking, at: number): HealthTarget {
+function healthTargetOf({ asked, planned }: Seeking, { at, account }: Variant): HealthTarget {
   const { target, set } = planned.candidates[at] as PlannedTarget;
   const tier = set.service_tier ?? asked.request.body.service_tier;
   const name = targetName(target);
   const isSpare = typeof tier === "string" && SPARE_TIERS.includes(tier);
-  return { provider: target.provider.id, name: isSpare ? `${name} (${tier})` : name };
+  return { provider: target.provider.id, name: isSpare ? `${name} (${tier})` : name, account: account?.name };
 }
 
-function optionOf({ fleet }: TurnDeps, { asked, planned }: Seeking, { target, set, score }: PlannedTarget): Option {
+function optionOf({ fleet }: TurnDeps, { asked, planned }: Seeking, { at, account }: Variant): Option {
+  const { target, set, score } = planned.candidates[at] as PlannedTarget;
   const name = targetName(target);
   const bound = maxOutputTokens(applySet(asked.request.body, set).body);
   const scope = { rule: planned.ruleName, key: asked.caller.key, model: target.model, maxTokens: bound };
   const expected = fleet.outputTokensQuantile(scope, RESERVED_QUANTILE) ?? PRIOR_OUTPUT_TOKENS;
   const need: Need = {
     inputTokens: score?.inputTokens ?? Math.round(asked.inputTokens(name)),
-    cachedTokens: score?.cachedTokens ?? 0,
+    // Providers keep caches by account.
+    cachedTokens: account?.name === planned.trace.affinity?.account ? (score?.cachedTokens ?? 0) : 0,
     outputTokens: Math.min(Math.ceil(expected), bound ?? Number.POSITIVE_INFINITY),
     maxOutputTokens: bound,
     expectedMs: score?.latencyMs ?? PRIOR_MS,
   };
-  return { target, need };
+  return { target, account, need };
 }
 
 function noCapacity(retryAfterMs: number, lacks: string): ProviderError {
@@ -159,12 +204,14 @@ function noCapacity(retryAfterMs: number, lacks: string): ProviderError {
 /** What follows a failed call. A candidate whose breaker is open is no reason not to repeat a call that may be repeated; it is
  *  one to go on to before giving up. */
 export function decide(
-  { health }: TurnDeps,
+  deps: TurnDeps,
   seeking: Seeking,
   { error, others, ...tries }: { error: ProviderError; others: readonly number[]; onTarget: number; msLeft: number },
 ): ReturnType<typeof verdict> {
   const { mayPassFilter } = seeking.planned;
-  const hasHealthy = others.some((at) => health.admits(healthTargetAt(seeking, at)));
+  const hasHealthy = others.some((at) =>
+    variantsAt(deps, seeking, at).some((variant) => deps.health.admits(healthTargetOf(seeking, variant))),
+  );
   const first = verdict(error, { ...tries, mayPassFilter, hasNext: hasHealthy });
   return first === "stop" ? verdict(error, { ...tries, mayPassFilter, hasNext: others.length > 0 }) : first;
 }

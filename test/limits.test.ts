@@ -280,7 +280,7 @@ describe("waiting", () => {
     await granted(ask(limits));
     const second = ask(limits, { maxWaitMs: 2_000 });
     await time.advance(2_001);
-    expect(await second).toMatchObject({ kind: "refused", lacks: "concurrency" });
+    expect(await second).toMatchObject({ kind: "refused", lacks: "concurrency", queuedMs: 2_000 });
     expect(limits.status().queued).toBe(0);
   });
 
@@ -291,7 +291,7 @@ describe("waiting", () => {
     const second = ask(limits, { signal: leaving.signal });
     const third = ask(limits);
     leaving.abort();
-    expect(await second).toEqual({ kind: "cancelled" });
+    expect(await second).toEqual({ kind: "cancelled", queuedMs: 0 });
     first.reservation.settle(undefined, true);
     await time.advance(1);
     expect((await third).kind).toBe("granted");

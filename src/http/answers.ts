@@ -179,7 +179,12 @@ function answerHeaders(outcome: Buffered | Stream): Record<string, string> {
     "x-signalbox-decision": outcome.decision,
   };
   if (outcome.warnings.length > 0) headers["x-signalbox-warnings"] = warningsHeader(outcome.warnings);
-  return { ...headers, ...budgetHeader(outcome) };
+  return { ...headers, ...queuedHeader(outcome), ...budgetHeader(outcome) };
+}
+
+/** For requests that had to wait for their turn. */
+export function queuedHeader({ story: { queuedMs } }: Outcome): Record<string, string> {
+  return queuedMs > 0 ? { "x-signalbox-queued-ms": String(Math.ceil(queuedMs)) } : {};
 }
 
 /** Dollars, exact. */

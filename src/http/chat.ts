@@ -11,7 +11,7 @@ import { type Admitted, type CallerGate, durationText, type Ending } from "../li
 import { toCallerError } from "../retry.ts";
 import { affinityId } from "../routing/affinity-id.ts";
 import type { Caller } from "../routing/plan.ts";
-import { type Answer, budgetHeader, sendBuffered, sendStream } from "./answers.ts";
+import { type Answer, budgetHeader, queuedHeader, sendBuffered, sendStream } from "./answers.ts";
 import { attributionOf, tagsOf } from "./attribution.ts";
 import { type AppContext, callerError, readBody } from "./context.ts";
 import { routingMetadata } from "./metadata.ts";
@@ -188,6 +188,7 @@ function failureHeaders(outcome: Extract<Outcome, { kind: "failed" }>): Record<s
   const headers: Record<string, string> = {
     "x-signalbox-attempts": String(outcome.attempts),
     "x-signalbox-decision": outcome.decision,
+    ...queuedHeader(outcome),
     ...budgetHeader(outcome),
   };
   if (outcome.retryAfterMs !== undefined) Object.assign(headers, retryHeaders(outcome.retryAfterMs));

@@ -19,6 +19,16 @@ export const DIMENSIONS = ["requests", "tokens", "input_tokens", "output_tokens"
 export type Dimension = (typeof DIMENSIONS)[number];
 export type Amounts = Readonly<Record<Dimension, number>>;
 
+/** Windows of headers that a rate can follow; without a period they are per minute, as at OpenAI and Anthropic. */
+export const COUNTED: Readonly<Record<string, { dimension: Dimension; minutes: number }>> = Object.fromEntries(
+  DIMENSIONS.flatMap((dimension) => [
+    [dimension, { dimension, minutes: 1 }],
+    [`${dimension}/minute`, { dimension, minutes: 1 }],
+    [`${dimension}/second`, { dimension, minutes: 1 / 60 }],
+    [`project_${dimension}`, { dimension, minutes: 1 }],
+  ]),
+);
+
 const ORDINARY: Accounting = { cachedInput: "counted", output: "actual" };
 
 export function amountsOf(need: Need, accounting: Accounting = ORDINARY): Amounts {

@@ -1,7 +1,7 @@
 // One limit of a provider: what it allows, what was taken of it, and what its answers taught about it.
 import type { LimitReading } from "../dialect.ts";
 import type { PoolReaction } from "../taxonomy.ts";
-import { type Amounts, DIMENSIONS, type Dimension } from "./accounting.ts";
+import { type Amounts, COUNTED, type Dimension } from "./accounting.ts";
 import { Bucket } from "./bucket.ts";
 import { nextDayMs, Quota } from "./quota.ts";
 import { RampGuard } from "./ramp-guard.ts";
@@ -129,8 +129,8 @@ export class Pool {
     if (allowance.tokensPerDay !== undefined) this.#quotas.set("tokens", new Quota(allowance.tokensPerDay, zone));
   }
 
-  get isIdle(): boolean {
-    return this.#inFlight === 0;
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   /** Time of this pool that the amounts take up, whichever dimension is the narrowest: the currency of fairness. */
@@ -156,6 +156,13 @@ export class Pool {
     if (this.#places !== undefined && this.#inFlight >= this.#places)
       consider(expectedMs / this.#places, "concurrency");
     return wait;
+  }
+
+  /** The share of its narrowest limit that is in use: 0 where none is known, Infinity while it is blocked. */
+  used(nowMs: number): number {
+    if (nowMs < this.#blockedUntilMs) return Number.POSITIVE_INFINITY;
+    const shares = [...this.#rates.values()].map(({ bucket }) => 1 - bucket.level(nowMs) / bucket.capacity);
+    return Math.max(this.#inFlight / (this.#places ?? Number.POSITIVE_INFINITY), ...shares);
   }
 
   take(amounts: Amounts, nowMs: number): void {
@@ -382,13 +389,3 @@ export class Pool {
     this.#window = { startMs: nowMs, count: 0, lastCount };
   }
 }
-
-/** Windows of headers that a rate can follow; without a period they are per minute, as at OpenAI and Anthropic. */
-const COUNTED: Readonly<Record<string, { dimension: Dimension; minutes: number }>> = Object.fromEntries(
-  DIMENSIONS.flatMap((dimension) => [
-    [dimension, { dimension, minutes: 1 }],
-    [`${dimension}/minute`, { dimension, minutes: 1 }],
-    [`${dimension}/second`, { dimension, minutes: 1 / 60 }],
-    [`project_${dimension}`, { dimension, minutes: 1 }],
-  ]),
-);

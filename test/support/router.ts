@@ -18,6 +18,7 @@ export interface TestRouter {
   openai: OpenAI;
   post(body: unknown, init?: RequestInit): Promise<Response>;
   logs: string[];
+  configPath: string;
   /** Stops the router, which flushes the ledger, and reads it. */
   ledger(): Promise<LedgerRows>;
 }
@@ -63,6 +64,7 @@ export async function startTestRouter(options: TestRouterOptions = {}): Promise<
     router,
     openai,
     logs,
+    configPath: join(dir, "signalbox.yaml"),
     post: (body, init) => postChat(router.url, body, init),
     async ledger() {
       await close();
