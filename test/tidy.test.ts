@@ -171,7 +171,11 @@ describe("effects live in their files", () => {
       pattern: /\bperformance\.now\b/,
       allowedIn: /^src\/(upstream|simulator\/pace|store\/[\w-]+)\.ts$/,
     },
-    { name: "chance", pattern: /\bMath\.random\b|\brandom(Bytes|UUID|FillSync)\b/, allowedIn: /^src\/(parts|ids)\.ts$/ },
+    {
+      name: "chance",
+      pattern: /\bMath\.random\b|\brandom(Bytes|UUID|FillSync)\b/,
+      allowedIn: /^src\/(parts|ids)\.ts$/,
+    },
     {
       name: "the environment",
       pattern: /\bprocess\.(env|argv)\b/,
