@@ -38,9 +38,7 @@ export async function chatRoute(context: AppContext, options: ChatRouteOptions):
   let ending: Ending = { kind: "made", tokens: undefined };
   try {
     const outcome = await options.gateway.run(input);
-    const headers = admission.headers();
-    context.set("limitHeaders", headers);
-    for (const [name, value] of Object.entries(headers)) context.header(name, value);
+    context.set("limitHeaders", admission.headers());
     const response = await answerWith(context, options, input, outcome);
     ending = endingOf(outcome);
     return response;
@@ -88,11 +86,12 @@ async function answerWith(
   const asked = { model: request.body.model, decision: outcome.decision };
   const metadata = () => routingMetadata((name) => context.req.header(name), asked, outcome.story, answeredBy);
   if (outcome.kind === "failed") {
-    return refuse(context, inbound, withMetadata(outcome.error, metadata()), failureHeaders(outcome));
+    const headers = { ...context.get("limitHeaders"), ...failureHeaders(outcome) };
+    return refuse(context, inbound, withMetadata(outcome.error, metadata()), headers);
   }
   const answer: Answer = { context, inbound, request, metadata };
-  if (outcome.kind === "buffered") return sendBuffered(answer, outcome);
-  await sendStream(answer, outcome);
+  if (outcome.kind === "buffered") sendBuffered(answer, outcome);
+  else await sendStream(answer, outcome);
   return RESPONSE_ALREADY_SENT;
 }
 
