@@ -153,7 +153,7 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   if (spent !== undefined) return failed(row, 0, [{ target: undefined, error: refusalOf(spent, deps.nowMs()) }]);
   try {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
-    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
+    const seeking: Seeking = { asked, planned, deadlineMs, toldMs: input.timeoutMs, signal: input.signal };
     const { catalogVersion } = snapshot;
     const { request } = input;
     const endStream = (how: Ended) => finish(row, how);

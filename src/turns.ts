@@ -25,6 +25,8 @@ export interface Seeking {
   planned: Plan;
   /** When it is too late for an answer. */
   deadlineMs: number;
+  /** How long the caller said it waits for an answer. */
+  toldMs?: number | undefined;
   signal: AbortSignal;
 }
 
@@ -49,7 +51,7 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
     stream: asked.request.stream,
     bytes: asked.bodyBytes,
     options,
-    maxWaitMs: Math.max(0, Math.min(planned.maxWaitMs, deadlineMs - deps.nowMs() - shortestMs)),
+    maxWaitMs: Math.max(0, Math.min(maxWaitMs(seeking), deadlineMs - deps.nowMs() - shortestMs)),
     signal,
   };
   const turn = await deps.limits.acquire(ask);
@@ -59,6 +61,16 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
   const at = indices[turn.at] as number;
   return { kind: "lease", at, lease: leaseAt(deps, seeking, at, turn.reservation) };
+}
+
+/** Many proxies hang up after a minute without a byte: a turn that comes later is none. */
+const TOLD_WAIT_MS_MAX = 45_000;
+const TOLD_WAIT_SHARE = 0.75;
+
+/** Where the rule leaves it open: most of the time that the caller says it has, and some for the answer. */
+function maxWaitMs({ planned, toldMs = 0 }: Seeking): number {
+  if (!planned.isMaxWaitAdapted) return planned.maxWaitMs;
+  return Math.max(planned.maxWaitMs, Math.min(TOLD_WAIT_MS_MAX, TOLD_WAIT_SHARE * toldMs));
 }
 
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
