@@ -43,8 +43,6 @@ export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   memory: Memory;
   /** Uniform in [0, 1). */
   draw(): number;
-  /** Resolves early when the signal aborts. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 export interface GatewayInput {

@@ -26,6 +26,10 @@ export interface BreakerStatus {
 export interface Health {
   /** Whether a call may go there now. While half open only a few may at a time. */
   admits(target: HealthTarget): boolean;
+  /** Whether a call that nobody else could answer may find out if its failures are over: one so often does. */
+  mayTry(target: HealthTarget): boolean;
+  /** One more waits for the end of an outage, until it calls what is returned; `undefined` when too many do already. */
+  awaitRecovery(): (() => void) | undefined;
   /** When it takes calls again, as far as is known; 0 when it does. */
   openUntilMs(target: HealthTarget): number;
   /** A call begins. What is returned is called once with its outcome; `undefined` is success. */
@@ -50,6 +54,8 @@ function effectOf(error: ProviderError): Effect | undefined {
   return blame.on === "target" || blame.on === "provider" ? blame : undefined;
 }
 
+/** Each looks ten times a second whether the outage is over. */
+const WAITING_MAX = 1_024;
 const TARGETS_MAX = 512;
 const PROVIDERS_MAX = 128;
 /** Hints older than this are worth nothing. */
@@ -85,6 +91,7 @@ function newBreakers() {
 class Breakers implements Health {
   readonly #options: { nowMs(): number; draw(): number };
   #by = newBreakers();
+  #waiting = 0;
 
   constructor(options: { nowMs(): number; draw(): number }) {
     this.#options = options;
@@ -94,6 +101,21 @@ class Breakers implements Health {
     const nowMs = this.#options.nowMs();
     const isOpen = (breaker: Breaker | undefined) => breaker !== undefined && !breaker.admits(nowMs);
     return !isOpen(this.#by.provider.peek(provider)) && !isOpen(this.#by.target.peek(name));
+  }
+
+  mayTry({ provider, name }: HealthTarget): boolean {
+    const nowMs = this.#options.nowMs();
+    return [this.#by.provider.peek(provider), this.#by.target.peek(name)].every(
+      (breaker) => breaker?.mayTry(nowMs) ?? true,
+    );
+  }
+
+  awaitRecovery(): (() => void) | undefined {
+    if (this.#waiting >= WAITING_MAX) return undefined;
+    this.#waiting += 1;
+    return () => {
+      this.#waiting -= 1;
+    };
   }
 
   openUntilMs({ provider, name }: HealthTarget): number {

@@ -17,6 +17,8 @@ export interface TurnDeps {
   health: Health;
   fleet: FleetView;
   nowMs(): number;
+  /** Resolves early when the signal aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 /** One request's search for a place. */
@@ -27,6 +29,8 @@ export interface Seeking {
   deadlineMs: number;
   /** How long the caller said it waits for an answer. */
   toldMs?: number | undefined;
+  /** While all that may be called is failing: until when it waits for the end of that, all its attempts together. */
+  recoveryUntilMs?: number;
   signal: AbortSignal;
 }
 
@@ -38,11 +42,14 @@ const RESERVED_QUANTILE = 0.9;
 const PRIOR_OUTPUT_TOKENS = 500;
 const PRIOR_MS = 6_000;
 
+const LEFT: ProviderError = { kind: "cancelled", message: "The caller closed the connection." };
+
 /** A place at one of the candidates `eligible` (by index into the plan, in order), or why there is none. */
 export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Promise<Found> {
   const { planned, asked, deadlineMs, signal } = seeking;
-  const healthy = eligible.filter((at) => deps.health.admits(healthTargetAt(seeking, at)));
-  const indices = healthy.length > 0 ? healthy : bySoonest(deps, seeking, eligible);
+  const able = await ableOf(deps, seeking, eligible);
+  if ("error" in able) return { kind: "none", error: able.error };
+  const { indices } = able;
   const options = indices.map((at) => optionOf(deps, seeking, planned.candidates[at] as PlannedTarget));
   const shortestMs = Math.min(...indices.map((at) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
@@ -56,7 +63,7 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   };
   const turn = await deps.limits.acquire(ask);
   if (turn.kind === "cancelled") {
-    return { kind: "none", error: { kind: "cancelled", message: "The caller closed the connection." } };
+    return { kind: "none", error: LEFT };
   }
   if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
   const at = indices[turn.at] as number;
@@ -122,10 +129,52 @@ function leaseAt(deps: TurnDeps, seeking: Seeking, at: number, reservation: Rese
   return createLease(target, reservation, deps.nowMs, deps.health.begin(healthTargetAt(seeking, at)));
 }
 
-/** When no breaker is closed: the one that is to close again first before the others. Better to try than to refuse untried. */
-function bySoonest({ health }: TurnDeps, seeking: Seeking, eligible: readonly number[]): number[] {
+/** All that may be called is failing: nobody is kept waiting for longer than this for the end of it. */
+const RECOVERY_MS_MAX = 20_000;
+const RECOVERY_POLL_MS = 100;
+/** What stays closed for longer is not waited for: a bad key, no money. */
+const SOON_MS = 60_000;
+
+/** The candidates that may be called, in order: those whose breakers admit a call. When none does, the one that is to close again
+ *  first before the others: better to try than to refuse untried. That is one call a second for each; the rest wait for what
+ *  it finds. */
+async function ableOf(
+  deps: TurnDeps,
+  seeking: Seeking,
+  eligible: readonly number[],
+): Promise<{ indices: number[] } | { error: ProviderError }> {
+  const { health, nowMs } = deps;
+  const admitted = () => eligible.filter((at) => health.admits(healthTargetAt(seeking, at)));
+  const first = admitted();
+  if (first.length > 0) return { indices: first };
   const openUntilMs = (at: number) => health.openUntilMs(healthTargetAt(seeking, at));
-  return eligible.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+  const leave = health.awaitRecovery();
+  try {
+    for (;;) {
+      const soonest = eligible.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+      const tryable = soonest.filter((at) => health.mayTry(healthTargetAt(seeking, at)));
+      if (tryable.length > 0) return { indices: tryable };
+      const openMs = openUntilMs(soonest[0] as number) - nowMs();
+      if (openMs > SOON_MS) return { indices: soonest };
+      const mostMs = Math.min(RECOVERY_MS_MAX, maxWaitMs(seeking));
+      seeking.recoveryUntilMs ??= Math.min(nowMs() + mostMs, seeking.deadlineMs);
+      if (seeking.signal.aborted) return { error: LEFT };
+      if (nowMs() >= seeking.recoveryUntilMs || leave === undefined) return { error: allFailing(openMs) };
+      await deps.sleep(RECOVERY_POLL_MS, seeking.signal);
+      const healthy = admitted();
+      if (healthy.length > 0) return { indices: healthy };
+    }
+  } finally {
+    leave?.();
+  }
+}
+
+function allFailing(openMs: number): ProviderError {
+  const retryAfterMs = Math.max(1_000, openMs);
+  const message =
+    "All providers that may answer this request are failing; each is tried once a second. " +
+    `Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;
+  return { kind: "overloaded", message, code: "no_healthy_provider", retryAfterMs };
 }
 
 /** Tiers that get what others leave over: that nothing is left says nothing about those who pay for more. */
