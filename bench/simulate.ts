@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { type Metrics, meanOf } from "../test/simulator/metrics.ts";
 import { POLICIES, type PolicyName, type Run, simulate } from "../test/simulator/run.ts";
 import { SCENARIO_NAMES, type Scenario, scenario } from "../test/simulator/scenarios.ts";
-import { judged, textOf } from "../test/simulator/targets.ts";
+import { judged, meanRun, textOf } from "../test/simulator/targets.ts";
 import { type SeededRun, summaryOf } from "./nightly.ts";
 
 const { values: flags } = parseArgs({
@@ -81,9 +81,9 @@ function findingsText(runs: readonly Run[]): string {
 }
 
 /** A target is of the mean over the seeds. */
-function missesOf(name: string, runs: readonly Run[], metrics: Metrics): string[] {
-  const all = runs.flatMap(({ findings }) => judged(name, { metrics, findings })).filter(({ isMet }) => !isMet);
-  return [...new Set(all.map(({ target, value }) => `${value.toFixed(4)} (${textOf(target)})`))];
+function missesOf(name: string, runs: readonly Run[]): string[] {
+  const short = judged(name, meanRun(runs)).filter(({ isMet }) => !isMet);
+  return short.map(({ target, value }) => `${textOf(target)}, found ${value.toFixed(4)}`);
 }
 
 function printRows(name: string, policy: PolicyName, runs: readonly Run[]): void {
@@ -97,7 +97,7 @@ function printRows(name: string, policy: PolicyName, runs: readonly Run[]): void
   const errors = Object.entries(metrics.errors).map(([kind, count]) => `${kind} ${count}`);
   const indent = " ".repeat(12);
   if (errors.length > 0) console.log(`${indent}failed: ${errors.join(", ")}`);
-  const misses = policy === "signalbox" ? missesOf(name, runs, metrics) : [];
+  const misses = policy === "signalbox" ? missesOf(name, runs) : [];
   if (misses.length > 0) console.log(`${indent}targets missed: ${misses.join("; ")}`);
   const findings = findingsText(runs);
   if (findings !== "") console.log(`${indent}${findings}`);

@@ -1,5 +1,5 @@
 // The figures that are demanded of the router, as far as these scenarios can show them.
-import type { Metrics } from "./metrics.ts";
+import { type Metrics, meanOf } from "./metrics.ts";
 import type { Run } from "./run.ts";
 
 /** Of a metric, or of a finding that one scenario has of its own. */
@@ -58,15 +58,31 @@ const TARGETS: Readonly<Record<string, readonly Target[]>> = {
   ],
 };
 
+type Figures = Pick<Run, "metrics" | "findings">;
+
 /** Each target of a scenario, met or not. */
-export function judged(scenario: string, { metrics, findings }: Pick<Run, "metrics" | "findings">): Verdict[] {
+export function judged(scenario: string, figures: Figures): Verdict[] {
   const own = TARGETS[scenario] ?? [];
-  const all = [...own, ...ALWAYS.filter(({ what }) => own.every((target) => target.what !== what))];
-  return all.map((target) => {
+  return judgedBy([...own, ...ALWAYS.filter(({ what }) => own.every((target) => target.what !== what))], figures);
+}
+
+export function judgedBy(targets: readonly Target[], { metrics, findings }: Figures): Verdict[] {
+  return targets.map((target) => {
     const { what, min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = target;
     const value = what in findings ? (findings[what] as number) : Number(metrics[what as keyof Metrics]);
     return { target, value, isMet: value >= min && value <= max };
   });
+}
+
+/** Of several seeds, figure by figure. */
+export function meanRun(runs: readonly Figures[]): Figures {
+  const names = Object.keys(runs[0]?.findings ?? {});
+  const mean = (name: string) =>
+    runs.reduce((sum, { findings }) => sum + (findings[name] ?? Number.NaN), 0) / runs.length;
+  return {
+    metrics: meanOf(runs.map(({ metrics }) => metrics)),
+    findings: Object.fromEntries(names.map((name) => [name, mean(name)])),
+  };
 }
 
 export function textOf({ what, min, max }: Target): string {
