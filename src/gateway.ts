@@ -43,8 +43,6 @@ export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   memory: Memory;
   /** Uniform in [0, 1). */
   draw(): number;
-  /** Resolves early when the signal aborts. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 export interface GatewayInput {
@@ -155,7 +153,8 @@ async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
   if (spent !== undefined) return failed(row, 0, [{ target: undefined, error: refusalOf(spent, deps.nowMs()) }]);
   try {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
-    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal, story, refusedAccounts: [] };
+    const { timeoutMs: toldMs, signal } = input;
+    const seeking: Seeking = { asked, planned, deadlineMs, toldMs, signal, story, refusedAccounts: [] };
     const { catalogVersion } = snapshot;
     const { request } = input;
     const endStream = (how: Ended) => finish(row, how);

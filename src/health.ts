@@ -28,6 +28,10 @@ export interface BreakerStatus {
 export interface Health {
   /** Whether a call may go there now. While half open only a few may at a time. */
   admits(target: HealthTarget): boolean;
+  /** Whether a call that nobody else could answer may find out if its failures are over: one so often does. */
+  mayTry(target: HealthTarget): boolean;
+  /** One more waits for the end of an outage, until it calls what is returned; `undefined` when too many do already. */
+  awaitRecovery(): (() => void) | undefined;
   /** When it takes calls again, as far as is known; 0 when it does. */
   openUntilMs(target: HealthTarget): number;
   /** A call begins. What is returned is called once with its outcome; `undefined` is success. */
@@ -56,6 +60,8 @@ function effectOf(error: ProviderError): Effect | undefined {
   return blame.on === "target" || blame.on === "provider" ? blame : undefined;
 }
 
+/** Each looks ten times a second whether the outage is over. */
+const WAITING_MAX = 1_024;
 const TARGETS_MAX = 512;
 const PROVIDERS_MAX = 128;
 const ACCOUNTS_MAX = 512;
@@ -116,6 +122,7 @@ function concernsOf({ provider, name, account }: HealthTarget): Concern[] {
 class Breakers implements Health {
   readonly #options: { nowMs(): number; draw(): number };
   #by = newBreakers();
+  #waiting = 0;
 
   constructor(options: { nowMs(): number; draw(): number }) {
     this.#options = options;
@@ -124,6 +131,19 @@ class Breakers implements Health {
   admits(target: HealthTarget): boolean {
     const nowMs = this.#options.nowMs();
     return concernsOf(target).every(({ scope, name }) => this.#by[scope].peek(name)?.admits(nowMs) ?? true);
+  }
+
+  mayTry(target: HealthTarget): boolean {
+    const nowMs = this.#options.nowMs();
+    return concernsOf(target).every(({ scope, name }) => this.#by[scope].peek(name)?.mayTry(nowMs) ?? true);
+  }
+
+  awaitRecovery(): (() => void) | undefined {
+    if (this.#waiting >= WAITING_MAX) return undefined;
+    this.#waiting += 1;
+    return () => {
+      this.#waiting -= 1;
+    };
   }
 
   openUntilMs(target: HealthTarget): number {

@@ -91,7 +91,7 @@ export interface LimitsOptions {
   queue?: Partial<QueueLimits>;
 }
 
-const QUEUE: QueueLimits = { perKeyMax: 256, waitersMax: 2_048, bytesMax: 64 * 1024 ** 2 };
+const QUEUE: QueueLimits = { perKeyMax: 1_024, waitersMax: 2_048, bytesMax: 64 * 1024 ** 2 };
 const POOLS_MAX = 1_024;
 const RETRY_AFTER_MS_MIN = 1_000;
 const RETRY_AFTER_MS_MAX = 300_000;
@@ -128,7 +128,7 @@ class PacedLimits implements Limits {
       return Promise.resolve({ kind: "granted", at, reservation, queuedMs: 0 });
     }
     const expected = this.#expectedWait(ask, places, nowMs);
-    if (expected.ms > ask.maxWaitMs || this.#isClosed || !this.#queue.hasRoomFor(ask))
+    if (expected.ms > ask.maxWaitMs || this.#isClosed || !this.#queue.makeRoomFor(ask, nowMs))
       return Promise.resolve(this.#refusal(expected, 0));
     return this.#wait(ask, places, nowMs);
   }

@@ -18,6 +18,8 @@ export interface TurnDeps {
   health: Health;
   fleet: FleetView;
   nowMs(): number;
+  /** Resolves early when the signal aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 /** One request's search for a place. */
@@ -26,6 +28,10 @@ export interface Seeking {
   planned: Plan;
   /** When it is too late for an answer. */
   deadlineMs: number;
+  /** How long the caller said it waits for an answer. */
+  toldMs?: number | undefined;
+  /** While all that may be called is failing: until when it waits for the end of that, all its attempts together. */
+  recoveryUntilMs?: number;
   signal: AbortSignal;
   /** Grows with every search, whatever comes of it. */
   story: { queuedMs: number };
@@ -47,12 +53,15 @@ interface Variant {
   account: Account | undefined;
 }
 
+const LEFT: ProviderError = { kind: "cancelled", message: "The caller closed the connection." };
+
 /** A place at one of the candidates `eligible` (by index into the plan, in order), or why there is none. */
 export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Promise<Found> {
   const { planned, asked, deadlineMs, signal } = seeking;
   const variants = eligible.flatMap((at) => variantsAt(deps, seeking, at));
-  const healthy = variants.filter((variant) => deps.health.admits(healthTargetOf(seeking, variant)));
-  const open = healthy.length > 0 ? healthy : bySoonest(deps, seeking, variants);
+  const able = await ableOf(deps, seeking, variants);
+  if ("error" in able) return { kind: "none", error: able.error };
+  const { open } = able;
   const options = open.map((variant) => optionOf(deps, seeking, variant));
   const shortestMs = Math.min(...open.map(({ at }) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
@@ -61,13 +70,13 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
     stream: asked.request.stream,
     bytes: asked.bodyBytes,
     options,
-    maxWaitMs: Math.max(0, Math.min(planned.maxWaitMs, deadlineMs - deps.nowMs() - shortestMs)),
+    maxWaitMs: Math.max(0, Math.min(maxWaitMs(seeking), deadlineMs - deps.nowMs() - shortestMs)),
     signal,
   };
   const turn = await deps.limits.acquire(ask);
   seeking.story.queuedMs += turn.queuedMs;
   if (turn.kind === "cancelled") {
-    return { kind: "none", error: { kind: "cancelled", message: "The caller closed the connection." } };
+    return { kind: "none", error: LEFT };
   }
   if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
   const variant = open[turn.at] as Variant;
@@ -101,6 +110,16 @@ export function movesOn(deps: TurnDeps, seeking: Seeking, { at, lease }: Place, 
     const isFresh = variant.account !== undefined && !seeking.refusedAccounts.includes(variant.account.name);
     return isFresh && deps.health.admits(healthTargetOf(seeking, variant));
   });
+}
+
+/** Many proxies hang up after a minute without a byte: a turn that comes later is none. */
+const TOLD_WAIT_MS_MAX = 45_000;
+const TOLD_WAIT_SHARE = 0.75;
+
+/** Where the rule leaves it open: most of the time that the caller says it has, and some for the answer. */
+function maxWaitMs({ planned, toldMs = 0 }: Seeking): number {
+  if (!planned.isMaxWaitAdapted) return planned.maxWaitMs;
+  return Math.max(planned.maxWaitMs, Math.min(TOLD_WAIT_MS_MAX, TOLD_WAIT_SHARE * toldMs));
 }
 
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
@@ -153,10 +172,54 @@ function leaseOf(deps: TurnDeps, seeking: Seeking, variant: Variant, reservation
   return createLease({ target, account: variant.account }, reservation, deps.nowMs, endHealth);
 }
 
-/** When no breaker is closed: the one that is to close again first before the others. Better to try than to refuse untried. */
-function bySoonest({ health }: TurnDeps, seeking: Seeking, variants: readonly Variant[]): Variant[] {
+/** All that may be called is failing: nobody is kept waiting for longer than this for the end of it. */
+const RECOVERY_MS_MAX = 20_000;
+const RECOVERY_POLL_MS = 100;
+/** What stays closed for longer is not waited for: a bad key, no money. */
+const SOON_MS = 60_000;
+
+/** The candidates that may be called, in order: those whose breakers admit a call. When none does, the one that is to close again
+ *  first before the others: better to try than to refuse untried. That is one call a second for each; the rest wait for what
+ *  it finds. */
+async function ableOf(
+  deps: TurnDeps,
+  seeking: Seeking,
+  variants: readonly Variant[],
+): Promise<{ open: Variant[] } | { error: ProviderError }> {
+  const { health, nowMs } = deps;
+  const admitted = () => variants.filter((variant) => health.admits(healthTargetOf(seeking, variant)));
+  const first = admitted();
+  if (first.length > 0) return { open: first };
   const openUntilMs = (variant: Variant) => health.openUntilMs(healthTargetOf(seeking, variant));
-  return variants.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+  const beganMs = nowMs();
+  const leave = health.awaitRecovery();
+  try {
+    for (;;) {
+      const soonest = variants.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+      const tryable = soonest.filter((variant) => health.mayTry(healthTargetOf(seeking, variant)));
+      if (tryable.length > 0) return { open: tryable };
+      const openMs = openUntilMs(soonest[0] as Variant) - nowMs();
+      if (openMs > SOON_MS) return { open: soonest };
+      const mostMs = Math.min(RECOVERY_MS_MAX, maxWaitMs(seeking));
+      seeking.recoveryUntilMs ??= Math.min(nowMs() + mostMs, seeking.deadlineMs);
+      if (seeking.signal.aborted) return { error: LEFT };
+      if (nowMs() >= seeking.recoveryUntilMs || leave === undefined) return { error: allFailing(openMs) };
+      await deps.sleep(RECOVERY_POLL_MS, seeking.signal);
+      const healthy = admitted();
+      if (healthy.length > 0) return { open: healthy };
+    }
+  } finally {
+    leave?.();
+    seeking.story.queuedMs += nowMs() - beganMs;
+  }
+}
+
+function allFailing(openMs: number): ProviderError {
+  const retryAfterMs = Math.max(1_000, openMs);
+  const message =
+    "All providers that may answer this request are failing; each is tried once a second. " +
+    `Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;
+  return { kind: "overloaded", message, code: "no_healthy_provider", retryAfterMs };
 }
 
 /** Tiers that get what others leave over: that nothing is left says nothing about those who pay for more. */

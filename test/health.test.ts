@@ -636,3 +636,29 @@ function checkRun(run: Step[], seen: Set<string>): void {
     }
   }
 }
+
+describe("when nobody else could answer", () => {
+  test("one call a second finds out whether an open one has recovered", () => {
+    const world = new World();
+    expect(world.health.mayTry(A)).toBe(true);
+    world.calls(A, ...times(5, "server" as const));
+    expect([world.health.admits(A), world.health.mayTry(A)]).toEqual([false, true]);
+    world.calls(A, "server");
+    expect(world.health.mayTry(A)).toBe(false);
+    world.nowMs += 999;
+    expect(world.health.mayTry(A)).toBe(false);
+    world.nowMs += 1;
+    expect(world.health.mayTry(A)).toBe(true);
+    world.calls(A, "ok");
+    expect([world.health.mayTry(A), world.stateOf(A.name)]).toEqual([true, "half_open"]);
+  });
+
+  test("so many may wait for it, and whoever leaves makes room for the next", () => {
+    const { health } = new World();
+    const leaving = Array.from({ length: 1_024 }, () => health.awaitRecovery());
+    expect(leaving.every((leave) => leave !== undefined)).toBe(true);
+    expect(health.awaitRecovery()).toBeUndefined();
+    leaving[0]?.();
+    expect(health.awaitRecovery()).toBeDefined();
+  });
+});

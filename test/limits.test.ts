@@ -352,6 +352,42 @@ describe("fairness", () => {
     expect(order.slice(0, 6).filter((key) => key === "ann")).toHaveLength(3);
   });
 
+  test("whoever has nothing waiting is not refused for what a flooding key has", async () => {
+    const { limits, time } = setUp([poolOf("a", { requests: 60, burstMs: 1_000 })]);
+    const flood = Array.from({ length: 100 }, () => ask(limits, { key: "flood", maxWaitMs: 200_000 }));
+    const ann = ask(limits, { key: "ann", maxWaitMs: 10_000 });
+    const late = await ask(limits, { key: "flood", maxWaitMs: 10_000 });
+    expect(late).toMatchObject({ kind: "refused", lacks: "requests" });
+    await time.advance(5_000);
+    expect((await granted(ann)).queuedMs).toBeLessThan(3_000);
+    limits.close();
+    expect((await Promise.all(flood)).filter(({ kind }) => kind === "granted").length).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ["requests", { waitersMax: 10 }, 1],
+    ["bytes", { bytesMax: 1_000 }, 100],
+  ])("a key that fills the queue with %s gives way to others, its newest first", async (_, queue, bytes) => {
+    const { limits, time } = setUp([poolOf("a", { concurrency: 1 })], queue);
+    const running = await granted(ask(limits));
+    const told: string[] = [];
+    const wait = (key: string) => {
+      void ask(limits, { key, bytes, maxWaitMs: 200_000 }).then(({ kind }) => told.push(`${key} ${kind}`));
+    };
+    for (let call = 0; call < 10; call += 1) wait("flood");
+    for (const key of ["ann", "bob", "ann", "eve", "eve"]) wait(key);
+    await time.advance(1);
+    expect(limits.status().queued).toBe(10);
+    expect(told).toEqual(Array.from({ length: 5 }, () => "flood refused"));
+    // Nobody has more than the flooding key now has; it may not take their places in turn.
+    wait("flood");
+    await time.advance(1);
+    expect(told.at(-1)).toBe("flood refused");
+    expect(limits.status().queued).toBe(10);
+    running.reservation.settle(undefined, true);
+    limits.close();
+  });
+
   test("one large request weighs as much as many small ones", async () => {
     const { limits, time } = setUp([poolOf("a", { inputTokens: 60_000, burstMs: 1_000 })]);
     const tokens = { large: 0, small: 0 };

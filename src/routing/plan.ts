@@ -41,6 +41,8 @@ export interface Plan {
   /** Whose turn it is when no target is free, and how long the caller may be kept waiting. */
   priority: Priority;
   maxWaitMs: number;
+  /** The rule does not say: longer for callers who say that they have the time. */
+  isMaxWaitAdapted: boolean;
   affinityTtlMs: number | undefined;
   /** A bound on the answer that no budget covers is lowered to what one does. */
   lowersMaxTokens: boolean;
@@ -182,6 +184,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     totalMs: rule?.timeouts.totalMs ?? DEFAULT_TOTAL_MS,
     priority: rule?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
+    isMaxWaitAdapted: rule?.isMaxWaitAdapted ?? true,
     affinityTtlMs: rule?.affinityTtlMs,
     lowersMaxTokens: rule?.lowersMaxTokens ?? false,
     mayPassFilter: rule?.mayPassFilter ?? false,

@@ -30,6 +30,8 @@ export interface Rule {
   priority: Priority;
   /** How long a caller may be kept waiting for its turn. */
   maxWaitMs: number;
+  /** The rule does not say: longer for callers who say that they have the time. */
+  isMaxWaitAdapted: boolean;
   /** The conversation's prompt cache counts in choosing. */
   affinity: boolean;
   affinityTtlMs: number | undefined;
@@ -193,6 +195,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     },
     priority: rule.queue?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule.queue?.max_wait ?? MAX_WAIT_MS[rule.queue?.priority ?? DEFAULT_PRIORITY],
+    isMaxWaitAdapted: rule.queue?.max_wait === undefined && (rule.queue?.priority ?? "default") === "default",
     affinity: rule.affinity?.by !== "none",
     affinityTtlMs: rule.affinity?.ttl,
     drainMs: drainMsOf(rule.on_client_abort),
