@@ -20,6 +20,7 @@ Usage: npm run bench -- [options]
 Options:
   --quick        A minute instead of a quarter of an hour; noisier, on code the JIT has seen less of, writes no file
   --only KIND    Only the scenarios of this kind: json, stream or translated; writes no file
+  --rounds N     Rounds per scenario instead of 5
   --no-peers     Without Portkey, LiteLLM and nginx
   --gate         Exit code 1 also when a ratio to the floor exceeds what passes
   --json         The result as one JSON document
@@ -63,6 +64,7 @@ const KINDS = ["json", "stream", "translated"];
 const OPTIONS = {
   quick: { type: "boolean", default: false },
   only: { type: "string" },
+  rounds: { type: "string" },
   "no-peers": { type: "boolean", default: false },
   gate: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
@@ -78,6 +80,10 @@ function readOptions() {
   if (only !== undefined && !KINDS.includes(only)) {
     complain(`--only: expected json, stream or translated; found "${only}".`);
   }
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
+    complain(`--rounds: expected a whole number above 0; found "${values.rounds}".`);
+  }
   const soakMs = duration === undefined ? undefined : parseDurationMs(duration);
   if (duration !== undefined && soakMs === undefined) {
     complain(`--soak: expected a time such as 10m; found "${duration}".`);
@@ -86,7 +92,7 @@ function readOptions() {
     if (only === undefined) return !(values.quick && QUICK_LEAVES_OUT.includes(id));
     return only === "translated" ? dialect !== "openai" : dialect === "openai" && (only === "stream") === deltas > 0;
   });
-  return { ...values, soakMs, scenarios };
+  return { ...values, rounds, soakMs, scenarios };
 }
 
 function parseOptions() {
@@ -117,9 +123,10 @@ async function run(): Promise<void> {
     return;
   }
   const { quick, only, scenarios } = options;
+  const plan = quick ? QUICK : FULL;
   const isWhole = only === undefined && profileDir === undefined;
   const result = await runBench({
-    plan: quick ? QUICK : FULL,
+    plan: { ...plan, rounds: options.rounds ?? plan.rounds },
     scenarios,
     worlds: isWhole ? (quick ? QUICK_WORLDS : WORLDS) : [],
     held: isWhole ? (quick ? { streams: 200, paceMs: 50 } : { streams: 2_000, paceMs: 200 }) : NONE_HELD,

@@ -21,7 +21,7 @@ export interface Answer {
 type Buffered = Extract<Outcome, { kind: "buffered" }>;
 type Stream = Extract<Outcome, { kind: "stream" }>;
 
-/** Writes to Node's response directly, as `sendStream` does: a web response in between is a tenth of a small call's CPU. */
+/** Writes to Node's response directly, as `sendStream` does: a web response in between costs some per cent of a call's CPU. */
 export function sendBuffered(answer: Answer, outcome: Buffered): void {
   const { costNanoUsd } = outcome.bill;
   const { outgoing } = answer.context.env;

@@ -25,8 +25,8 @@ import { started, startWorker } from "./worker-thread.ts";
 
 export type { AttemptKey, AttemptOpened, AttemptSettled, EndReason, LedgerStatus, RequestFinished } from "./rows.ts";
 
-/** Rows survive the death of the process as soon as a method returns, and a power cut some
- *  hundredths of a second later. */
+/** Rows survive the death of the process as soon as a method returns, and a power cut some hundredths of a
+ *  second later. */
 export interface Ledger {
   /** Before the provider is called. Throws LedgerUnavailable when the row cannot be kept: then do not call. With the
    *  policy "continue" it never throws, and the row fares as those below. */
