@@ -49,7 +49,8 @@ const TAIL_BYTES = 64;
 const SLACK_BYTES = 48;
 
 export function openTarget(name: string, url: string, connections: number): LoadTarget {
-  const pool = new Pool(url, { connections, pipelining: 1, headersTimeout: ANSWER_MS_MAX, bodyTimeout: ANSWER_MS_MAX });
+  const timeouts = { connectTimeout: ANSWER_MS_MAX, headersTimeout: ANSWER_MS_MAX, bodyTimeout: ANSWER_MS_MAX };
+  const pool = new Pool(url, { connections, pipelining: 1, ...timeouts });
   return { name, pool, calls: 0 };
 }
 

@@ -21,7 +21,9 @@ export function resultsText(result: BenchResult): string {
       : `## The decision\n\nBody of ${decisions.bodyBytes} bytes, 50 rules, 5 candidates: p50 ${decisions.planMs.p50.toFixed(3)} ms, ` +
         `p99 ${decisions.planMs.p99.toFixed(3)} ms; with admission and limits p50 ${decisions.admittedMs.p50.toFixed(3)} ms, ` +
         `p99 ${decisions.admittedMs.p99.toFixed(3)} ms.`,
-    `All ${calls} calls to Signalbox were answered in full, and its ledger has every one with its tokens.`,
+    held.some(({ system, broken }) => system === "signalbox" && broken > 0)
+      ? "Streams broke, so the ledger was not compared with the calls."
+      : `All ${calls} calls to Signalbox were answered in full, and its ledger has every one with its tokens.`,
   ];
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
 }
@@ -35,7 +37,7 @@ function aboutText({ machine, versions, atMs, plan }: BenchResult): string {
         "ratios less certain. To be taken again on a quiet machine."
       : "";
   return (
-    `\`npm run bench\`, ${new Date(atMs).toISOString().slice(0, 10)}, ${plan.rounds} rounds in turns; ${machine.cores} cores ` +
+    `\`npm run bench\`, ${new Date(atMs).toISOString().slice(0, 10)}, ${plan.rounds} rounds of ${plan.roundMs} ms in turns; ${machine.cores} cores ` +
     `(${machine.cpu}), load average before the start ${load}. ${list.join(", ")}. How it is measured: [README](README.md).${busy}`
   );
 }
@@ -87,16 +89,17 @@ function worldsTable(worlds: BenchResult["worlds"]): string {
 }
 
 function heldTable(held: BenchResult["held"]): string {
-  const rows = held.map(({ system, streams, broken, delayMs, addedGapMsMax, cpuUsPerDelta, rssBytes }) => [
+  const rows = held.map(({ system, streams, broken, delayMs, addedGapMsMax, cpuUsPerDelta, rssBytes, problem }) => [
     system,
     `${streams - broken} of ${streams}`,
     `${number(delayMs.p50)} / ${number(delayMs.p99)}`,
     number(addedGapMsMax),
     system === "direct" ? "" : number(cpuUsPerDelta),
     system === "direct" ? "" : number(rssBytes / MB),
+    problem ?? "",
   ]);
   const heading = ["", "complete, in order", "delay of a delta p50/p99, ms", "largest gap added, ms"];
-  return table([...heading, "CPU per delta, µs", "resident, MB"], rows);
+  return table([...heading, "CPU per delta, µs", "resident, MB", "first problem"], rows);
 }
 
 function quantilesMs(quantiles: Quantiles | undefined): string | undefined {

@@ -28,7 +28,7 @@ export interface SystemsOptions {
 
 /** Starts systems one after the other; whatever was started is in `running`, also when starting fails. */
 export function systemStarter({ dir, connections, profileDir, progress }: SystemsOptions, running: System[]) {
-  const begin = async (name: string, start: (dir: string) => Promise<Subject>, asks: AskMaker, path = CHAT_PATH) => {
+  const begin = async (name: string, start: (dir: string) => Promise<Subject>, asks: AskMaker) => {
     const subjectDir = join(dir, name);
     mkdirSync(subjectDir, { recursive: true });
     const startedAtMs = performance.now();
@@ -36,7 +36,7 @@ export function systemStarter({ dir, connections, profileDir, progress }: System
     const target = openTarget(name, subject.url, connections);
     const made = new Map<string, Ask | undefined>();
     const ask = (scenario: Scenario) => {
-      if (!made.has(scenario.id)) made.set(scenario.id, askOf(scenario, asks(scenario), path));
+      if (!made.has(scenario.id)) made.set(scenario.id, askOf(scenario, asks(scenario)));
       return made.get(scenario.id);
     };
     const system: System = { name, subject, target, startMs: 0, idleRssBytes: 0, ask };
@@ -86,12 +86,12 @@ export const PEERS: readonly Peer[] = [portkey, nginx, litellm];
 const CHAT_PATH = "/v1/chat/completions";
 type AskMaker = (scenario: Scenario) => Asking | undefined;
 
-function askOf(scenario: Scenario, how: Asking | undefined, path: string): Ask | undefined {
+function askOf(scenario: Scenario, how: Asking | undefined): Ask | undefined {
   if (how === undefined) return undefined;
   const headers = { "content-type": "application/json", ...how.headers };
   const end = how.end ?? (scenario.deltas === 0 ? "}" : "data: [DONE]");
   return {
-    path,
+    path: CHAT_PATH,
     headers,
     body: requestBody(how.model, scenario.promptBytes, scenario),
     scenario,
