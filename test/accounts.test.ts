@@ -110,15 +110,15 @@ interface World {
   asked(): string[];
 }
 
-async function start({
-  config = CONFIG,
-  env = {},
-}: {
+interface Setting {
   config?: string;
+  rules?: string;
   env?: Record<string, string>;
-} = {}): Promise<World> {
+}
+
+async function start({ config = CONFIG, rules = RULES, env = {} }: Setting = {}): Promise<World> {
   const fake = await startFakeProvider();
-  const router = await startTestRouter({ config, rules: RULES, env: { ...fake.env, ...KEYS, ...env } });
+  const router = await startTestRouter({ config, rules, env: { ...fake.env, ...KEYS, ...env } });
   const names: Record<string, string> = { [KEYS.KEY_A]: "gpt#1", [KEYS.KEY_B]: "gpt#2" };
   return { router, fake, asked: () => fake.calls.map(({ key }) => names[key] ?? "other") };
 }
@@ -203,6 +203,40 @@ describe("over sockets", () => {
     call.send(chunk({ role: "assistant", content: "Hello." }), chunk({}, "stop"), DONE);
     call.end();
     expect(await (await answer).text()).toContain("Hello.");
+  });
+
+  test("the other key is asked also where the one that was refused may come back at once, and one attempt is enough", async () => {
+    const rules = "version: 1\nrules: [{ name: one, model: house, from: [openai/gpt-6-luna], attempts: 1 }]\n";
+    const { router, fake, asked } = await start({ rules });
+    const answer = router.post(body("first"));
+    (await fake.next()).answer(429, { error: { message: "Too many." } }, { "retry-after": "0" });
+    good(await fake.next());
+    expect((await answer).status).toBe(200);
+    expect(asked().sort()).toEqual(["gpt#1", "gpt#2"]);
+  });
+
+  test("a call that is repaired is made again with the key it was made with", async () => {
+    const { router, fake, asked } = await start();
+    const answer = router.post({ ...body("first"), seed: 7 });
+    const error = { message: "Unsupported parameter: 'seed'.", code: "unsupported_parameter", param: "seed" };
+    (await fake.next()).answer(400, { error: { ...error, type: "invalid_request_error" } });
+    good(await fake.next());
+    expect((await answer).status).toBe(200);
+    expect(fake.calls[1]?.body).not.toHaveProperty("seed");
+    expect(asked()[1]).toBe(asked()[0]);
+  });
+
+  test("of many keys that refuse, four are asked before the next provider is", async () => {
+    const keys = Array.from({ length: 6 }, (_, at) => `sk-many-${at}`);
+    const { router, fake } = await start({ config: `pools: { gpt: { targets: [openai/gpt-*], keys: [${keys}] } }\n` });
+    const answer = router.post(body("first"));
+    for (const _ of [1, 2, 3, 4]) (await fake.next()).answer(429, { error: { message: "Too many." } });
+    (await fake.next()).answer(400, { type: "error", error: { type: "invalid_request_error", message: "No." } });
+    expect((await answer).status).toBe(400);
+    const asked = fake.calls.map(({ key }) => key);
+    expect(new Set(asked.slice(0, 4)).size).toBe(4);
+    expect(keys).toEqual(expect.arrayContaining(asked.slice(0, 4)));
+    expect(keys).not.toContain(asked[4]);
   });
 
   test("when every key was refused the next provider is asked", async () => {
