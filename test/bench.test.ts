@@ -34,7 +34,11 @@ const SMALLEST = {
 
 test("the bench measures every scenario on every system, and the ledger has every call", async () => {
   const worlds = [{ ...PLAIN_WORLD, name: "500 rules", rules: 500 }];
-  const scenarios = SCENARIOS.map((scenario) => ({ ...scenario, paceMs: Math.min(scenario.paceMs, 2) }));
+  const scenarios = SCENARIOS.map((scenario) => ({
+    ...scenario,
+    deltas: Math.min(scenario.deltas, 64),
+    paceMs: Math.min(scenario.paceMs, 1),
+  }));
   const options = { ...SMALLEST, scenarios, worlds, held: { streams: 3, paceMs: 5 }, decisionSeconds: 0.1 };
   const result = await runBench(options);
   const measured = result.scenarios.map(({ id, systems }) => [id, systems.map(({ system }) => system)]);
@@ -55,7 +59,7 @@ test("the bench measures every scenario on every system, and the ledger has ever
   const unmeasured = targetsOf(result).filter(({ found }) => found === undefined || Number.isNaN(found));
   expect(unmeasured.map(({ title }) => title).filter((title) => !/Portkey|keys|rows/.test(title))).toEqual([]);
   expect(resultsText(result)).toMatch(/\| start to first answer +\| ≤ 1000 ms/);
-}, 60_000);
+}, 180_000);
 
 /** What a call says of an upstream that answers with `text`. */
 async function verdictOn(text: string, scenario: Scenario, bytes?: number): Promise<string> {
