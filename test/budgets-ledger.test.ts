@@ -133,6 +133,53 @@ test("who has spent a budget is told so with 402, its code and when to come back
   expect(biller.billed.length).toBeGreaterThan(0);
 });
 
+test("a key's own budget and that of its team stop it, the operator is told, and others go on", async () => {
+  const biller = await startBiller();
+  const config = configOf(biller, "  - {team: red, limit: $0.001/day}\nalerts: {budgets: [50%]}");
+  const router = await startTestRouter({
+    config,
+    env: { SIGNALBOX_ADMIN_KEY: "adm-test", SIGNALBOX_API_KEY: "sk-test" },
+  });
+  const make = async (name: string, settings: object) => {
+    const headers = { authorization: "Bearer adm-test", "content-type": "application/json" };
+    const made = await fetch(`${router.url}/admin/keys`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ name, ...settings }),
+    });
+    return ((await made.json()) as { secret: string }).secret;
+  };
+  const spendAll = async (secret: string) => {
+    for (;;) {
+      const response = await router.post(body({ max_completion_tokens: 5 }), {
+        headers: { authorization: `Bearer ${secret}` },
+      });
+      const text = await response.text();
+      if (response.status !== 200) return { status: response.status, text };
+    }
+  };
+  const poor = await make("poor", { team: "red", budgets: ["$0.0002"] });
+  const rich = await make("rich", { team: "red", budgets: ["$1/day"] });
+  const ofKey = await spendAll(poor);
+  expect(ofKey.status).toBe(402);
+  expect(ofKey.text).toContain('The budget of key \\"poor\\" is $0.0002; ');
+  const ofTeam = await spendAll(rich);
+  expect(ofTeam.status).toBe(402);
+  expect(ofTeam.text).toContain('The budget of team \\"red\\" is $0.001 per day; ');
+  const other = await router.post(body({ max_completion_tokens: 5 }), { headers: { authorization: "Bearer sk-test" } });
+  expect(other.status).toBe(200);
+  const told = router.logs.filter((line) => line.startsWith("ALERT") && line.includes("budget"));
+  expect(told.some((line) => line.includes("poor"))).toBe(true);
+  expect(told.some((line) => line.includes("red"))).toBe(true);
+  const { attempts } = await router.ledger();
+  expect(attempts.reduce((sum, row) => sum + Number(row.cost_nano_usd), 0)).toBe(
+    biller.billed.reduce((a, b) => a + b, 0),
+  );
+  expect(new Set(attempts.map((row) => `${row.key}/${row.team}`))).toEqual(
+    new Set(["poor/red", "rich/red", "default/"]),
+  );
+});
+
 test("a model without a price is not called on a hard budget, and is on a soft one", async () => {
   const biller = await startBiller();
   const hard = await startTestRouter({ config: configOf(biller, "  - {everything: true, limit: $1}") });
