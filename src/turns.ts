@@ -61,6 +61,16 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   return { kind: "lease", at, lease: leaseAt(deps, seeking, at, turn.reservation) };
 }
 
+/** A place for a call that could be done without: at a healthy candidate that has plenty, while nobody waits for any. */
+export function spareLease(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Place | undefined {
+  const indices = eligible.filter((at) => deps.health.admits(healthTargetAt(seeking, at)));
+  const options = indices.map((at) => optionOf(deps, seeking, seeking.planned.candidates[at] as PlannedTarget));
+  const found = deps.limits.takeSpare(seeking.asked.caller.key, options);
+  if (found === undefined) return undefined;
+  const at = indices[found.at] as number;
+  return { kind: "lease", at, lease: leaseAt(deps, seeking, at, found.reservation) };
+}
+
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
 function knownMs({ score }: PlannedTarget): number {
   return score === undefined || score.isGuess ? 0 : score.latencyMs;

@@ -35,6 +35,7 @@ const ON_DEMAND = [
   "onFilter",
   "drain",
   "continuesStreams",
+  "hedge",
   "explored",
   "passedOver",
   "sent",

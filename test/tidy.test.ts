@@ -71,7 +71,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "loop",
     files:
-      /^src\/(answer-reader|attachments|attempt|attempt-row|continuation|failures|gateway|lease|spending|stream-failover|turns)\.ts$/,
+      /^src\/(answer-reader|attachments|attempt|attempt-row|continuation|failures|gateway|hedge|lease|leg|spending|stream-failover|turns)\.ts$/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health", "budgets"],
   },
   {
@@ -171,7 +171,11 @@ describe("effects live in their files", () => {
       pattern: /\bperformance\.now\b/,
       allowedIn: /^src\/(upstream|simulator\/pace|store\/[\w-]+)\.ts$/,
     },
-    { name: "chance", pattern: /\bMath\.random\b|\brandom(Bytes|UUID|FillSync)\b/, allowedIn: /^src\/(parts|ids)\.ts$/ },
+    {
+      name: "chance",
+      pattern: /\bMath\.random\b|\brandom(Bytes|UUID|FillSync)\b/,
+      allowedIn: /^src\/(parts|ids)\.ts$/,
+    },
     {
       name: "the environment",
       pattern: /\bprocess\.(env|argv)\b/,

@@ -1,7 +1,7 @@
 // One limit of a provider: what it allows, what was taken of it, and what its answers taught about it.
 import type { LimitReading } from "../dialect.ts";
 import type { PoolReaction } from "../taxonomy.ts";
-import { type Amounts, DIMENSIONS, type Dimension } from "./accounting.ts";
+import { type Amounts, COUNTED, type Dimension } from "./accounting.ts";
 import { Bucket } from "./bucket.ts";
 import { nextDayMs, Quota } from "./quota.ts";
 import { RampGuard } from "./ramp-guard.ts";
@@ -156,6 +156,13 @@ export class Pool {
     if (this.#places !== undefined && this.#inFlight >= this.#places)
       consider(expectedMs / this.#places, "concurrency");
     return wait;
+  }
+
+  /** At least half of all it is known to allow is free, and it has refused nothing lately. */
+  hasPlenty(nowMs: number): boolean {
+    if (nowMs - this.#refusedAtMs < QUIET_MS || this.#inFlight >= (this.#places ?? Number.POSITIVE_INFINITY) / 2)
+      return false;
+    return [...this.#rates.values()].every(({ bucket }) => bucket.level(nowMs) >= bucket.capacity / 2);
   }
 
   take(amounts: Amounts, nowMs: number): void {
@@ -382,13 +389,3 @@ export class Pool {
     this.#window = { startMs: nowMs, count: 0, lastCount };
   }
 }
-
-/** Windows of headers that a rate can follow; without a period they are per minute, as at OpenAI and Anthropic. */
-const COUNTED: Readonly<Record<string, { dimension: Dimension; minutes: number }>> = Object.fromEntries(
-  DIMENSIONS.flatMap((dimension) => [
-    [dimension, { dimension, minutes: 1 }],
-    [`${dimension}/minute`, { dimension, minutes: 1 }],
-    [`${dimension}/second`, { dimension, minutes: 1 / 60 }],
-    [`project_${dimension}`, { dimension, minutes: 1 }],
-  ]),
-);
