@@ -1,102 +1,86 @@
 // From rounds and probes to the figures of the report.
 import type { CallTiming } from "./load.ts";
-import type { Measurement, Round, Rounds } from "./measure.ts";
+import type { Measured, Measurement, Round } from "./measure.ts";
 import { median, quantile } from "./statistics.ts";
 
-export interface Figure {
-  id: string;
-  title: string;
-  floor: number;
-  signalbox: number;
-  /** Signalbox ÷ floor. Of what is measured per round: the median of the rounds' ratios, which a change in the machine's
-   *  load between rounds does not touch. */
-  ratio: number;
-  /** The lowest and the highest ratio of a round; undefined for latencies, which are taken over all rounds. */
-  ratioRange: [number, number] | undefined;
+export interface SystemFigures {
+  system: string;
+  calls: number;
+  cpuUs: number;
+  /** CPU ÷ the floor's: the median of the rounds' ratios, which a change in the machine's load between rounds does not
+   *  touch, with the lowest and the highest. */
+  ratio: Spread;
+  mainThreadCpuUs: number;
+  flatOutCpuUs: number | undefined;
+  flatOutRatio: Spread | undefined;
+  callsPerS: number | undefined;
+  /** Latency less that of going straight to the upstream, at concurrency 1. */
+  addedUs: Quantiles | undefined;
+  /** The same to the first byte; of a stream, to its first delta. */
+  addedFirstUs: Quantiles | undefined;
+  /** What each delta took from the upstream's write until it was here. */
+  deltaDelayUs: Quantiles | undefined;
+}
+
+export interface Spread {
+  median: number;
+  low: number;
+  high: number;
+}
+
+export interface Quantiles {
+  p50: number;
+  p99: number;
 }
 
 export interface ScenarioFigures {
   id: string;
   title: string;
-  /** Calls to each subject in the measured rounds. */
-  calls: { floor: number; signalbox: number };
-  figures: Figure[];
+  systems: SystemFigures[];
 }
 
-export function figuresOf({ scenario, steady, flatOut, probes }: Measurement): ScenarioFigures {
-  const figures: Figure[] = [];
-  if (scenario.steadyRatePerS !== undefined) {
-    figures.push(...cpuFigures("steady", `at ${scenario.steadyRatePerS} calls/s`, steady));
-    figures.push(...cpuFigures("flat_out", `at concurrency ${scenario.concurrency}`, flatOut));
-    const perSecond = ({ calls, elapsedMs }: Round) => (calls * 1000) / elapsedMs;
-    figures.push(roundFigure("calls_per_s", `calls/s at concurrency ${scenario.concurrency}`, flatOut, perSecond));
-    figures.push(...addedFigures(scenario.kind, probes));
-  } else {
-    figures.push(...cpuFigures("paced", `at concurrency ${scenario.concurrency}`, flatOut));
-  }
-  figures.push(roundFigure("rss_mb", "resident memory, MB", flatOut, ({ rssBytes }) => rssBytes / 1e6));
-  const calls = {
-    floor: total(steady.floor) + total(flatOut.floor),
-    signalbox: total(steady.signalbox) + total(flatOut.signalbox),
-  };
-  return { id: scenario.id, title: scenario.title, calls, figures };
+export function figuresOf({ scenario, measured }: Measurement): ScenarioFigures {
+  const { id, title } = scenario;
+  const by = (name: string) => measured.find(({ system }) => system === name);
+  const direct = by("direct");
+  const floor = by("floor");
+  return { id, title, systems: measured.map((one) => systemFigures(one, floor ?? one, direct ?? one)) };
 }
 
-function cpuFigures(id: string, load: string, rounds: Rounds): Figure[] {
-  return [
-    roundFigure(`cpu_us_${id}`, `CPU per call, µs, ${load}`, rounds, ({ cpuUs, calls }) => cpuUs / calls),
-    roundFigure(
-      `main_thread_cpu_us_${id}`,
-      "  of it the main thread, µs",
-      rounds,
-      (round) => round.mainThreadCpuUs / round.calls,
-    ),
-  ];
-}
-
-function addedFigures(kind: "json" | "stream", probes: Measurement["probes"]): Figure[] {
-  const whole = ({ totalMs }: CallTiming) => totalMs;
-  const firstByte = ({ firstByteMs }: CallTiming) => firstByteMs;
-  const figures = [
-    addedFigure("added_us_median", "added latency, median, µs", probes, 0.5, whole),
-    addedFigure("added_us_p99", "added latency, p99, µs", probes, 0.99, whole),
-  ];
-  if (kind === "json") return figures;
-  return [
-    ...figures,
-    addedFigure("added_first_byte_us_median", "added to first byte, median, µs", probes, 0.5, firstByte),
-    addedFigure("added_first_byte_us_p99", "added to first byte, p99, µs", probes, 0.99, firstByte),
-  ];
-}
-
-function roundFigure(id: string, title: string, rounds: Rounds, value: (round: Round) => number): Figure {
-  const floor = rounds.floor.map(value);
-  const signalbox = rounds.signalbox.map(value);
-  const ratios = signalbox.map((above, round) => above / (floor[round] ?? Number.NaN));
+function systemFigures(one: Measured, floor: Measured, direct: Measured): SystemFigures {
+  const { system, steady, flatOut, probes, delaysUs } = one;
+  const hasFlatOut = flatOut.length > 0;
+  const added = (value: (timing: CallTiming) => number) =>
+    probes.length === 0 ? undefined : difference(usOf(probes, value), usOf(direct.probes, value));
   return {
-    id,
-    title,
-    floor: median(floor),
-    signalbox: median(signalbox),
-    ratio: median(ratios),
-    ratioRange: [Math.min(...ratios), Math.max(...ratios)],
+    system,
+    calls: [...steady, ...flatOut].reduce((sum, { calls }) => sum + calls, 0),
+    cpuUs: median(steady.map(cpuPerCall)),
+    ratio: ratioOf(steady, floor.steady),
+    mainThreadCpuUs: median(steady.map(({ mainThreadCpuUs, calls }) => mainThreadCpuUs / calls)),
+    flatOutCpuUs: hasFlatOut ? median(flatOut.map(cpuPerCall)) : undefined,
+    flatOutRatio: hasFlatOut ? ratioOf(flatOut, floor.flatOut) : undefined,
+    callsPerS: hasFlatOut ? median(flatOut.map(({ calls, elapsedMs }) => (calls * 1000) / elapsedMs)) : undefined,
+    addedUs: added(({ totalMs }) => totalMs),
+    addedFirstUs: added(({ firstMs }) => firstMs),
+    deltaDelayUs: delaysUs.length === 0 ? undefined : { p50: quantile(delaysUs, 0.5), p99: quantile(delaysUs, 0.99) },
   };
 }
 
-/** What a subject adds to a call that would otherwise go straight to the upstream. */
-function addedFigure(
-  id: string,
-  title: string,
-  probes: Measurement["probes"],
-  q: number,
-  valueMs: (timing: CallTiming) => number,
-): Figure {
-  const us = (timings: CallTiming[]) => 1000 * quantile(timings.map(valueMs), q);
-  const floor = us(probes.floor) - us(probes.direct);
-  const signalbox = us(probes.signalbox) - us(probes.direct);
-  return { id, title, floor, signalbox, ratio: signalbox / floor, ratioRange: undefined };
+function cpuPerCall({ cpuUs, calls }: Round): number {
+  return cpuUs / calls;
 }
 
-function total(rounds: Round[]): number {
-  return rounds.reduce((sum, { calls }) => sum + calls, 0);
+export function ratioOf(rounds: readonly Round[], base: readonly Round[]): Spread {
+  const ratios = rounds.map((round, at) => cpuPerCall(round) / cpuPerCall(base[at] ?? round));
+  return { median: median(ratios), low: Math.min(...ratios), high: Math.max(...ratios) };
+}
+
+function usOf(timings: readonly CallTiming[], valueMs: (timing: CallTiming) => number): Quantiles {
+  const us = timings.map((timing) => 1000 * valueMs(timing));
+  return { p50: quantile(us, 0.5), p99: quantile(us, 0.99) };
+}
+
+function difference(of: Quantiles, less: Quantiles): Quantiles {
+  return { p50: of.p50 - less.p50, p99: of.p99 - less.p99 };
 }

@@ -11,7 +11,7 @@ import { answerControl } from "./control.ts";
 
 const upstream = new URL(`${process.env.OPENAI_BASE_URL}/chat/completions`);
 const HEADERS = { "content-type": "application/json", authorization: `Bearer ${process.env.OPENAI_API_KEY}` };
-const agent = new Agent({ connections: 512, pipelining: 1 });
+const agent = new Agent({ connections: 8_192, pipelining: 1 });
 
 interface ChatBody {
   model: string;
@@ -59,4 +59,6 @@ async function pipe(answer: Dispatcher.ResponseData, outgoing: ServerResponse): 
   outgoing.end();
 }
 
-const server = createServer(getRequestListener(app.fetch)).listen(0, "127.0.0.1", () => answerControl({ server }));
+const server = createServer(getRequestListener(app.fetch)).listen({ port: 0, host: "127.0.0.1", backlog: 4_096 }, () =>
+  answerControl({ server }),
+);

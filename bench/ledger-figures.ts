@@ -59,7 +59,7 @@ const DEFAULTS: Retention = {
 
 export async function measureLedger(options: LedgerBenchOptions): Promise<LedgerFigures> {
   const { dir, days, tell } = options;
-  const fillMs = fill(options);
+  const fillMs = fillLedger({ dir, requests: options.requests, fromMs: NOW_MS - days * DAY_MS, toMs: NOW_MS, tell });
   tell(`filled in ${(fillMs / 1000).toFixed(0)} s`);
   // As a ledger of that age looks: sums by minute are kept for two days only.
   const nightMs = await settleDown(dir);
@@ -73,7 +73,16 @@ export async function measureLedger(options: LedgerBenchOptions): Promise<Ledger
   };
 }
 
-function fill({ dir, requests, days, tell }: LedgerBenchOptions): number {
+interface FillSpan {
+  dir: string;
+  requests: number;
+  fromMs: number;
+  toMs: number;
+  tell(message: string): void;
+}
+
+/** How long it took, in ms. The directory must be nobody else's. */
+export function fillLedger({ dir, requests, fromMs, toMs, tell }: FillSpan): number {
   const startedAtMs = performance.now();
   const db = openForWriting(join(dir, DATABASE_NAME), 0);
   try {
@@ -81,8 +90,7 @@ function fill({ dir, requests, days, tell }: LedgerBenchOptions): number {
     db.pragma("synchronous = OFF");
     const booking = prepareBooking(db);
     let made = 0;
-    const span = { requests, fromMs: NOW_MS - days * DAY_MS, toMs: NOW_MS, seed: 1 };
-    for (const rows of ledgerRows(span, REQUESTS_PER_BATCH)) {
+    for (const rows of ledgerRows({ requests, fromMs, toMs, seed: 1 }, REQUESTS_PER_BATCH)) {
       const [rejected] = booking.book(rows);
       if (rejected !== undefined) throw new Error(`a row was not booked: ${rejected.reason}`);
       made += REQUESTS_PER_BATCH;

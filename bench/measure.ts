@@ -1,27 +1,23 @@
-// Measures the two subjects in turns, so that what the machine does to one it does to the other.
+// Measures the systems in turns, so that what the machine does to one it does to the others.
 import { setTimeout as delay } from "node:timers/promises";
-import type { Sample } from "./control.ts";
-import { type CallTiming, call, type LoadTarget, runLoop, runSteadily } from "./load.ts";
+import { type Ask, type CallTiming, call, runLoop, runSteadily } from "./load.ts";
 import type { Scenario } from "./scenarios.ts";
-import type { Subject } from "./subject.ts";
+import { isOurs, type System } from "./systems.ts";
 
 export interface Plan {
   rounds: number;
   warmupMs: number;
   roundMs: number;
-  /** Calls per round and subject at most. */
+  /** Of a paced stream, whose calls take a second and a half. */
+  pacedRoundMs: number;
+  /** Calls per round and system at most. */
   callsMax: number;
   concurrencyMax: number;
-  /** Calls per round and target at concurrency 1, for the latencies. */
+  /** Calls per round and system at concurrency 1, for the latencies. */
   probes: number;
 }
 
-export interface Measured {
-  subject: Subject;
-  target: LoadTarget;
-}
-
-/** One subject under load. */
+/** One system under load. */
 export interface Round {
   calls: number;
   elapsedMs: number;
@@ -30,83 +26,92 @@ export interface Round {
   rssBytes: number;
 }
 
-export interface Rounds {
-  floor: Round[];
-  signalbox: Round[];
+export interface Measured {
+  system: string;
+  /** All systems get the same number of calls a second; of a paced stream, the same number at a time. */
+  steady: Round[];
+  /** Each gets as many as it can take. */
+  flatOut: Round[];
+  /** At concurrency 1, in turns. */
+  probes: CallTiming[];
+  /** Of each delta of a paced stream, from the upstream's write until it was here. */
+  delaysUs: number[];
 }
 
 export interface Measurement {
   scenario: Scenario;
-  /** Both subjects get the same number of calls a second. Empty for a paced stream. */
-  steady: Rounds;
-  /** Each gets as many as it can take. */
-  flatOut: Rounds;
-  /** At concurrency 1, in turns. Empty for a paced stream: its latency is the upstream's pace. */
-  probes: { direct: CallTiming[]; floor: CallTiming[]; signalbox: CallTiming[] };
-}
-
-export interface Rig {
-  direct: LoadTarget;
-  floor: Measured;
-  signalbox: Measured;
-  progress(line: string): void;
+  measured: Measured[];
 }
 
 /** Work goes on for a moment after the last answer (the ledger's thread), and belongs to the calls before. */
 const SETTLE_MS = 50;
 const DEATH_MS = 500;
 
-export async function measure(rig: Rig, scenario: Scenario, plan: Plan): Promise<Measurement> {
-  const result: Measurement = {
-    scenario,
-    steady: { floor: [], signalbox: [] },
-    flatOut: { floor: [], signalbox: [] },
-    probes: { direct: [], floor: [], signalbox: [] },
-  };
-  rig.progress(`${scenario.id}: warming up`);
-  await runPair(rig, scenario, { ...plan, roundMs: plan.warmupMs }, undefined);
-  for (let round = 1; round <= plan.rounds; round += 1) {
-    const pair = await runPair(rig, scenario, plan, undefined);
-    append(result.flatOut, pair);
-    rig.progress(`${scenario.id}: round ${round} of ${plan.rounds}: ${summary(pair)}`);
-    if (scenario.steadyRatePerS !== undefined) {
-      append(result.steady, await runPair(rig, scenario, plan, scenario.steadyRatePerS));
-    }
-    if (!scenario.isPaced) await probe(rig, scenario, plan.probes, result.probes);
-  }
-  return result;
+interface Turn {
+  system: System;
+  ask: Ask;
+  into: Measured;
 }
 
-interface Pair {
-  floor: Round;
-  signalbox: Round;
-}
-
-async function runPair(rig: Rig, scenario: Scenario, plan: Plan, ratePerS: number | undefined): Promise<Pair> {
-  const floor = await runRound(rig.floor, scenario, plan, ratePerS);
-  return { floor, signalbox: await runRound(rig.signalbox, scenario, plan, ratePerS) };
-}
-
-function append(rounds: Rounds, { floor, signalbox }: Pair): void {
-  rounds.floor.push(floor);
-  rounds.signalbox.push(signalbox);
-}
-
-async function runRound(
-  { subject, target }: Measured,
+export async function measure(
+  systems: readonly System[],
   scenario: Scenario,
   plan: Plan,
+  progress: (line: string) => void,
+): Promise<Measurement> {
+  const turns: Turn[] = [];
+  for (const system of systems) {
+    const ask = system.ask(scenario);
+    if (ask === undefined) continue;
+    const problem = await call(system.target, ask).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    const into = { system: system.name, steady: [], flatOut: [], probes: [], delaysUs: [] };
+    if (problem === undefined) turns.push({ system, ask, into });
+    else if (isOurs(system)) throw problem;
+    else progress(`${system.name} is left out of this: ${problem.message}`);
+  }
+  // What the upstream itself uses is of no interest, but how long deltas take to come from it.
+  const loaded = turns.filter(({ system }) => system.name !== "direct" || scenario.paceMs > 0);
+  for (const { system, ask } of loaded) await runRound(system, ask, { ...plan, roundMs: plan.warmupMs }, undefined);
+  for (let round = 1; round <= plan.rounds; round += 1) {
+    for (const { system, ask, into } of loaded) {
+      into.steady.push(await runRound(system, ask, plan, scenario.ratePerS, (us) => into.delaysUs.push(us)));
+    }
+    if (scenario.isFlatOut) {
+      for (const { system, ask, into } of turns) into.flatOut.push(await runRound(system, ask, plan, undefined));
+    }
+    if (scenario.hasProbes) await probe(turns, plan.probes);
+    progress(`${scenario.id}, ${round} of ${plan.rounds}, µs of CPU per call: ${loaded.map(lastRound).join(", ")}`);
+  }
+  return { scenario, measured: turns.map(({ into }) => into) };
+}
+
+function lastRound({ into }: Turn): string {
+  const { cpuUs, calls } = into.steady.at(-1) as Round;
+  return `${into.system} ${(cpuUs / calls).toFixed(0)}`;
+}
+
+export async function runRound(
+  { subject, target }: System,
+  ask: Ask,
+  plan: Plan,
   ratePerS: number | undefined,
+  onDelay?: (us: number) => void,
 ): Promise<Round> {
+  const { scenario } = ask;
   const loop = {
     concurrency: Math.min(scenario.concurrency, plan.concurrencyMax),
-    durationMs: plan.roundMs,
+    durationMs: scenario.paceMs * scenario.deltas > plan.roundMs ? plan.pacedRoundMs : plan.roundMs,
     callsMax: plan.callsMax,
   };
   const before = await subject.sample();
   const startedAtMs = performance.now();
   const running =
-    ratePerS === undefined ? runLoop(target, scenario, loop) : runSteadily(target, scenario, { ...loop, ratePerS });
+    ratePerS === undefined
+      ? runLoop(target, ask, loop, scenario.paceMs > 0 ? onDelay : undefined)
+      : runSteadily(target, ask, { ...loop, ratePerS });
   const calls = await Promise.race([running, subject.death]).catch(async (error) => {
     // A process that dies resets its connections first; its death is the better explanation, if it comes.
     await Promise.race([subject.death, delay(DEATH_MS)]);
@@ -114,32 +119,19 @@ async function runRound(
   });
   const elapsedMs = performance.now() - startedAtMs;
   await delay(SETTLE_MS);
-  return { calls, elapsedMs, ...difference(before, await subject.sample()) };
-}
-
-function difference(before: Sample, after: Sample): Sample {
+  const after = await subject.sample();
   return {
+    ...{ calls, elapsedMs, rssBytes: after.rssBytes },
     cpuUs: after.cpuUs - before.cpuUs,
     mainThreadCpuUs: after.mainThreadCpuUs - before.mainThreadCpuUs,
-    rssBytes: after.rssBytes,
   };
 }
 
-function summary({ floor, signalbox }: Pair): string {
-  const below = floor.cpuUs / floor.calls;
-  const above = signalbox.cpuUs / signalbox.calls;
-  return `${below.toFixed(0)} and ${above.toFixed(0)} µs of CPU per call, ratio ${(above / below).toFixed(2)}`;
-}
-
 /** One call each, in changing order: whoever comes after an idle moment pays for waking the others. */
-async function probe(rig: Rig, scenario: Scenario, count: number, into: Measurement["probes"]): Promise<void> {
-  const turns: [LoadTarget, CallTiming[]][] = [
-    [rig.direct, into.direct],
-    [rig.floor.target, into.floor],
-    [rig.signalbox.target, into.signalbox],
-  ];
+async function probe(turns: readonly Turn[], count: number): Promise<void> {
+  const order = [...turns];
   for (let at = 0; at < count; at += 1) {
-    for (const [target, timings] of turns) timings.push(await call(target, scenario));
-    turns.push(...turns.splice(0, 1));
+    for (const { system, ask, into } of order) into.probes.push(await call(system.target, ask));
+    order.push(...order.splice(0, 1));
   }
 }

@@ -4,10 +4,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { FromSubject, Sample, ToSubject } from "./control.ts";
 
-export type ProcessName = "upstream" | "floor" | "signalbox";
-
 export interface Subject {
-  name: ProcessName;
+  name: string;
   url: string;
   sample(): Promise<Sample>;
   /** Ends the process in an orderly way. Rejects when it does not end, or ends badly. */
@@ -18,6 +16,8 @@ export interface Subject {
 }
 
 export interface SubjectOptions {
+  /** A program of the bench, or a program with arguments that is run on the same Node with the control channel added. */
+  script: string | { path: string; args: string[] };
   /** Working directory: a fresh one, so that no configuration lying about is picked up. */
   dir: string;
   env: Record<string, string>;
@@ -33,21 +33,10 @@ export class BenchFailure extends Error {
 const ANSWER_MS_MAX = 30_000;
 const STDERR_CHARS_MAX = 2_000;
 
-/** Resolves when the process listens. */
-export async function startSubject(name: ProcessName, options: SubjectOptions): Promise<Subject> {
+/** Resolves when the process listens; a program of others, when it has begun to run. */
+export async function startSubject(name: string, options: SubjectOptions): Promise<Subject> {
   const child = spawnSubject(name, options);
-  let stderr = "";
-  child.stderr?.on("data", (bytes: Buffer) => {
-    stderr = (stderr + bytes).slice(-STDERR_CHARS_MAX);
-  });
-  let isStopping = false;
-  const ended = once(child, "close").then(([code, signal]) => {
-    if (isStopping && code === 0) return;
-    throw new BenchFailure(`${name} ended with ${signal ?? `exit code ${code}`}: ${stderr.trim() || "no message"}`);
-  });
-  const death = ended.then(() => new Promise<never>(() => {}));
-  // Whoever waits for something else races it; nobody else needs to know.
-  death.catch(() => {});
+  const { death, ended, stopping } = watch(child, name);
   const nextMessage = async <K extends FromSubject["kind"]>(kind: K) => {
     const [message] = await bounded(Promise.race([once(child, "message"), death]), `${name} gave no "${kind}"`);
     if (message.kind !== kind) throw new BenchFailure(`${name} answered "${message.kind}" instead of "${kind}"`);
@@ -68,7 +57,7 @@ export async function startSubject(name: ProcessName, options: SubjectOptions): 
       return answer;
     },
     stop() {
-      isStopping = true;
+      stopping();
       tell({ kind: "stop" });
       return bounded(ended, `${name} did not stop`);
     },
@@ -76,10 +65,33 @@ export async function startSubject(name: ProcessName, options: SubjectOptions): 
   };
 }
 
-function spawnSubject(name: ProcessName, { dir, env, profileDir }: SubjectOptions): ChildProcess {
+/** Rejects with what the process said last when it ends without having been asked to. */
+export function watch(child: ChildProcess, name: string) {
+  let stderr = "";
+  child.stderr?.on("data", (bytes: Buffer) => {
+    stderr = (stderr + bytes).slice(-STDERR_CHARS_MAX);
+  });
+  let isStopping = false;
+  const ended = once(child, "close").then(([code, signal]) => {
+    if (isStopping && (code === 0 || signal !== null)) return;
+    throw new BenchFailure(`${name} ended with ${signal ?? `exit code ${code}`}: ${stderr.trim() || "no message"}`);
+  });
+  const death = ended.then(() => new Promise<never>(() => {}));
+  // Whoever waits for something else races it; nobody else needs to know.
+  death.catch(() => {});
+  const stopping = () => {
+    isStopping = true;
+  };
+  return { ended, death, stopping };
+}
+
+function spawnSubject(name: string, { script, dir, env, profileDir }: SubjectOptions): ChildProcess {
   const profile = ["--cpu-prof", `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${name}.cpuprofile`];
-  const script = join(import.meta.dirname, `${name}.ts`);
-  return spawn(process.execPath, [...(profileDir === undefined ? [] : profile), script], {
+  const program =
+    typeof script === "string"
+      ? [join(import.meta.dirname, script)]
+      : ["--import", join(import.meta.dirname, "peer-control.ts"), script.path, ...script.args];
+  return spawn(process.execPath, [...(profileDir === undefined ? [] : profile), ...program], {
     cwd: dir,
     // Nothing of the caller's environment: a provider key or NODE_OPTIONS in it would change what is measured.
     env: { PATH: process.env.PATH, ...env },
@@ -87,8 +99,8 @@ function spawnSubject(name: ProcessName, { dir, env, profileDir }: SubjectOption
   });
 }
 
-async function bounded<T>(promise: Promise<T>, complaint: string): Promise<T> {
+export async function bounded<T>(promise: Promise<T>, complaint: string, msMax = ANSWER_MS_MAX): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new BenchFailure(`${complaint} within ${ANSWER_MS_MAX} ms`)), ANSWER_MS_MAX);
+  const timer = setTimeout(() => reject(new BenchFailure(`${complaint} within ${msMax} ms`)), msMax);
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

@@ -40,6 +40,8 @@ export interface Alerts {
 export interface AttemptEnded {
   provider: string;
   model: string;
+  /** With which of several keys of the provider, by its name. */
+  account?: string | undefined;
   /** `undefined`: not known. */
   costNanoUsd: number | undefined;
   priceStatus: AttemptSettled["priceStatus"];
@@ -128,9 +130,10 @@ class Watch implements Alerts {
   }
 
   onAttempt(ended: AttemptEnded): void {
-    const { provider, model, errorKind, priceStatus, hasUsage, costNanoUsd } = ended;
-    if (errorKind === "quota") this.#sendOnce(`quota ${provider}`, () => outOfMoneyFinding(provider, model));
-    if (errorKind === "auth") this.#sendOnce(`auth ${provider}`, () => keyRefusedFinding(provider, model));
+    const { provider, model, account, errorKind, priceStatus, hasUsage, costNanoUsd } = ended;
+    const whose = account === undefined ? provider : `${provider} ${account}`;
+    if (errorKind === "quota") this.#sendOnce(`quota ${whose}`, () => outOfMoneyFinding(ended));
+    if (errorKind === "auth") this.#sendOnce(`auth ${whose}`, () => keyRefusedFinding(ended));
     // A call that broke off before its usage was told says nothing about the model.
     if (priceStatus === "unknown" && (hasUsage || errorKind === undefined)) {
       const reason = hasUsage ? "no_price" : "no_usage";

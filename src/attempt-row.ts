@@ -101,8 +101,9 @@ export function openRow(deps: RowDeps, input: AttemptInput): AttemptRow {
   const provider = target.provider.id;
   const call = { requestId, openedAtMs, provider, model: target.model, catalogVersion };
   const { reservedNanoUsd } = input.money;
+  const account = input.lease.account?.name;
   const attempt = input.numbered((attempt) => {
-    deps.ledger.openAttempt({ ...call, attempt, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
+    deps.ledger.openAttempt({ ...call, attempt, account, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
   });
   return new AttemptRow(deps, input, { attempt, openedAtMs });
 }

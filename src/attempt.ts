@@ -11,7 +11,7 @@ import {
   type RowDeps,
 } from "./attempt-row.ts";
 import type { ChatEvent, ProviderError } from "./chat.ts";
-import type { Call, EnabledProvider, Encoded, Target } from "./dialect.ts";
+import type { Account, Call, EnabledProvider, Encoded, Target } from "./dialect.ts";
 import { parseJson } from "./json.ts";
 import type { EndReason } from "./store/ledger.ts";
 import type { Opened, Upstream } from "./upstream.ts";
@@ -71,7 +71,7 @@ async function exchange(
 ): Promise<AttemptResult> {
   const { request, target } = input;
   const wireStreams = request.stream || encoded.streams === true;
-  const credentials = await credentialsOf(target.provider);
+  const credentials = await credentialsOf(target.provider, input.lease.account);
   if ("error" in credentials) {
     row.wasSent = false;
     return row.fail(credentials.error, call);
@@ -113,7 +113,9 @@ function headersFor(provider: EnabledProvider, encoded: Encoded, stream: boolean
 
 async function credentialsOf(
   provider: EnabledProvider,
+  account: Account | undefined,
 ): Promise<{ headers: Record<string, string> } | { error: ProviderError }> {
+  if (account !== undefined) return { headers: provider.authorize(account.key.reveal()) };
   if (provider.accessToken === undefined)
     return { headers: provider.key === undefined ? {} : provider.authorize(provider.key.reveal()) };
   const token = await provider.accessToken();

@@ -101,6 +101,8 @@ export interface Budgets {
   /** The least that is left in any budget of the payer's, what is set aside taken off; `undefined` without a budget. */
   remainingNanoUsd(payer: Payer): number | undefined;
   spentOf(payer: Payer): Spend;
+  /** The budgets of the key itself: its own, and those of the configuration. */
+  budgetsOf(payer: Payer): readonly BudgetSpec[];
   /** Budgets of the configuration that something was counted under, at most 1,000. */
   status(): BudgetStatus[];
 }
@@ -214,6 +216,10 @@ class Purse implements Budgets {
     const account = this.#account("key", payer.keyId || payer.key, payer.key);
     const of = (window: BudgetWindow) => this.#window(account, window, nowMs).spent;
     return { hour: of("hour"), day: of("day"), week: of("week"), month: of("month"), total: of("total") };
+  }
+
+  budgetsOf(payer: Payer): readonly BudgetSpec[] {
+    return specsOf(this.#account("key", payer.keyId || payer.key, payer.key), payer);
   }
 
   status(): BudgetStatus[] {

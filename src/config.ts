@@ -7,7 +7,7 @@ import type { BudgetSettings } from "./budgets.ts";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
 import { type Environment, interpolate, isLoopback } from "./environment.ts";
 import { nearest } from "./nearest.ts";
-import { POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
+import { keyInPools, POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
 import { PRICE_SETTINGS, withOwnModels } from "./price-settings.ts";
 import { addressOf, addressWithFile, firstSet } from "./provider-address.ts";
 import { RETENTION, type RetentionSettings, retentionOf } from "./retention-settings.ts";
@@ -125,8 +125,9 @@ export function buildConfig(
   const read = readYaml(source, FILE);
   if ("errors" in read) return read;
   const errors: FileError[] = [];
-  const providers = enableProviders(inputs, read, errors);
   const settings = read.value;
+  const pools = poolsOf({ read, env, errors }, [...knownIds(inputs), ...Object.keys(settings.providers)]);
+  const providers = enableProviders({ ...inputs, pools }, read, errors);
   const port = given(inputs, "port");
   const host = given(inputs, "host");
   const config: Config = {
@@ -139,7 +140,7 @@ export function buildConfig(
       url: settings.catalog.update.url,
       everyMs: Math.max(60_000, settings.catalog.update.every),
     },
-    pools: poolsOf(read, [...knownIds(inputs), ...Object.keys(settings.providers)], errors),
+    pools,
     budgets: budgetsOf(settings.budgets),
     alerts: alertsOf(read, env, errors),
     retention: retentionOf(settings.retention),
@@ -186,7 +187,11 @@ function parsePort(text: string): number {
 
 type FileSettings = z.output<typeof FILE>;
 
-function enableProviders(inputs: ConfigInputs, read: Checked<FileSettings>, errors: FileError[]) {
+interface Inputs extends ConfigInputs {
+  pools: readonly PoolSettings[];
+}
+
+function enableProviders(inputs: Inputs, read: Checked<FileSettings>, errors: FileError[]) {
   const settings = read.value.providers;
   const providers = new Map<string, EnabledProvider>();
   const disabled = new Map<string, string>();
@@ -270,7 +275,7 @@ function bearer(key: string): Record<string, string> {
 
 /** The enabled provider, a sentence saying what it lacks, or `undefined` after reporting an error. */
 function enable(
-  inputs: ConfigInputs,
+  inputs: Inputs,
   provider: Provider,
   settings: ProviderSettings | undefined,
   read: Checked<FileSettings>,
@@ -286,7 +291,8 @@ function enable(
     return undefined;
   };
   const errorsBefore = errors.length;
-  const key = fill("api_key") ?? firstSet(inputs.env, provider.keyEnv);
+  const ownKey = fill("api_key") ?? firstSet(inputs.env, provider.keyEnv);
+  const key = ownKey === undefined ? keyInPools(inputs.pools, provider.id) : new Secret(ownKey);
   const ownUrl = fill("base_url") ?? firstSet(inputs.env, provider.baseUrlEnv);
   if (errors.length > errorsBefore) return undefined;
   const needsKey = provider.enabledBy === "key";
@@ -311,7 +317,7 @@ function enable(
   return {
     ...provider,
     baseUrl: address.url,
-    key: key === undefined ? undefined : new Secret(key),
+    key,
     ...(file === undefined ? {} : { credentialsFile: file }),
     models,
     ...(settings?.regions === undefined ? {} : { regions: settings.regions }),

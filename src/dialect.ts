@@ -286,6 +286,13 @@ export interface EnabledProvider extends Provider {
   dataPolicy?: "no_training" | "no_retention";
 }
 
+/** One of several keys with which a provider is called, with limits of its own. `name` is the pool's with the key's position
+ *  or name (`claude#2`, `claude#eu`): what people and the ledger see of it. */
+export interface Account {
+  name: string;
+  key: Secret;
+}
+
 /** A provider and a model of it: what others call a deployment. `entry` is absent when the catalogue does not know it. */
 export interface Target {
   provider: EnabledProvider;

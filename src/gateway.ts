@@ -19,11 +19,11 @@ import { explain, traceText } from "./routing/explain.ts";
 import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
-import { refusalOf, type SpendingDeps, setAside, spendingOf } from "./spending.ts";
+import { fund, refusalOf, type SpendingDeps } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import { type Ended, type Switch, withFailover } from "./stream-failover.ts";
 import { policyOf } from "./taxonomy.ts";
-import { clocksFor, decide, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
+import { clocksFor, decide, movesOn, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   snapshot(): Snapshot;
@@ -33,8 +33,6 @@ export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   memory: Memory;
   /** Uniform in [0, 1). */
   draw(): number;
-  /** Resolves early when the signal aborts. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 export interface GatewayInput {
@@ -64,6 +62,8 @@ export interface Story {
   calls: Called[];
   /** A stream that went on at another target. */
   switched?: Switch;
+  /** How long the request stood in queues for a place at a provider, all together. */
+  queuedMs: number;
 }
 
 interface Told {
@@ -133,7 +133,7 @@ async function run(deps: Deps, input: GatewayInput): Promise<Outcome> {
   const snapshot = deps.snapshot();
   const asked = askedOf(deps, input);
   const planned = plan(snapshot, asked, deps.fleet, deps.draw);
-  const story: Story = { trace: planned.trace, calls: [] };
+  const story: Story = { trace: planned.trace, calls: [], queuedMs: 0 };
   const { decision } = planned;
   const row: RequestRow = { deps, input, snapshotId: snapshot.id, decision, story };
   if (planned.kind === "denied") {
@@ -146,7 +146,8 @@ async function run(deps: Deps, input: GatewayInput): Promise<Outcome> {
   if (spent !== undefined) return failed(row, 0, [{ target: undefined, error: refusalOf(spent, deps.nowMs()) }]);
   try {
     const deadlineMs = deps.nowMs() + Math.min(planned.totalMs, input.timeoutMs ?? Number.POSITIVE_INFINITY);
-    const seeking: Seeking = { asked, planned, deadlineMs, signal: input.signal };
+    const { timeoutMs: toldMs, signal } = input;
+    const seeking: Seeking = { asked, planned, deadlineMs, toldMs, signal, story, refusedAccounts: [] };
     const { catalogVersion } = snapshot;
     const { request } = input;
     const endStream = (how: Ended) => finish(row, how);
@@ -227,19 +228,21 @@ async function tryCandidates(run: Run): Promise<Outcome> {
     }
     const { error } = result;
     failures.push({ target, error });
-    if (result.kind !== "refused") attempts += 1;
-    const onTarget = (tries.get(at) ?? 0) + (result.kind === "refused" ? 0 : 1);
+    const isMove = movesOn(deps, run.seeking, leg, error);
+    const isTry = result.kind !== "refused" && !isMove;
+    if (isTry) attempts += 1;
+    const onTarget = (tries.get(at) ?? 0) + (isTry ? 1 : 0);
     tries.set(at, onTarget);
     const others = othersFor(run, at, error, deps.memory);
     const msLeft = run.deadlineMs - deps.nowMs();
     const isSpent = attempts >= attemptsMax(planned, failures) || msLeft <= 0 || input.signal.aborted;
-    const next = isSpent ? "stop" : decide(deps, run.seeking, { error, others, onTarget, msLeft });
+    const next = isSpent ? "stop" : isMove ? "move" : decide(deps, run.seeking, { error, others, onTarget, msLeft });
     if (next === "stop") return failed(row, run.calls, failures);
     if (result.kind !== "refused" && !deps.retryBudget.spend(error, lostOn(target, result.lost, run.seeking.asked)))
       return failed(row, run.calls, failures);
     // A target that has no room now may have some before the others do.
     const isInTurn = policyOf(error).again === "in_turn";
-    run.eligible = next === "again" || isInTurn ? [...others, at] : others;
+    if (!isMove) run.eligible = next === "again" || isInTurn ? [...others, at] : others;
     const mayRepeat = verdict(error, { onTarget, msLeft, hasNext: false }) === "again" && !isInTurn;
     spare = mayRepeat ? { at, onTarget, error } : undefined;
     if (spare !== undefined && next === "again") await pause(run, spare);
@@ -267,12 +270,14 @@ async function callTarget(
   const { at } = leg;
   const { target, set } = planned.candidates[at] as PlannedTarget;
   const told: Called = { target, status: 0, error: undefined };
-  const { body, warnings } = applySet(run.request.body, set);
-  const money = setAside(deps.budgets, spendingOf(deps, run.seeking.asked, planned, at, body));
-  if ("error" in money) {
+  const applied = applySet(run.request.body, set);
+  const funded = fund(deps, run.seeking.asked, planned, at, applied.body);
+  if ("error" in funded) {
     how.lease.cancel();
-    return { kind: "refused", error: money.error };
+    return { kind: "refused", error: funded.error };
   }
+  const { money, body } = funded;
+  const warnings = [...applied.warnings, ...funded.warnings];
   const result: AttemptResult = await callOnce(deps, {
     requestId: input.requestId,
     numbered: (open) => {
@@ -337,6 +342,7 @@ function finish(row: RequestRow, { status, attempts, error, warnings }: Ended): 
     requestId: input.requestId,
     receivedAtMs: input.receivedAtMs,
     endedAtMs: deps.nowMs(),
+    queuedMs: row.story.queuedMs > 0 ? row.story.queuedMs : undefined,
     key: input.caller.key,
     team: input.caller.team,
     tags: input.caller.tags,

@@ -10,11 +10,13 @@ export interface HealthTarget {
   provider: string;
   /** `provider/model` */
   name: string;
+  /** The account with whose key it is called, where it has several. */
+  account?: string | undefined;
 }
 
 export interface BreakerStatus {
   name: string;
-  scope: "target" | "provider";
+  scope: Scope;
   state: BreakerState;
   /** 0 while closed. */
   openUntilMs: number;
@@ -26,6 +28,10 @@ export interface BreakerStatus {
 export interface Health {
   /** Whether a call may go there now. While half open only a few may at a time. */
   admits(target: HealthTarget): boolean;
+  /** Whether a call that nobody else could answer may find out if its failures are over: one so often does. */
+  mayTry(target: HealthTarget): boolean;
+  /** One more waits for the end of an outage, until it calls what is returned; `undefined` when too many do already. */
+  awaitRecovery(): (() => void) | undefined;
   /** When it takes calls again, as far as is known; 0 when it does. */
   openUntilMs(target: HealthTarget): number;
   /** A call begins. What is returned is called once with its outcome; `undefined` is success. */
@@ -40,6 +46,10 @@ export interface Health {
   restore(json: unknown): string | undefined;
 }
 
+/** `account`: one of several keys of a provider, or a target as that key may use it. */
+const SCOPES = ["provider", "target", "account"] as const;
+type Scope = (typeof SCOPES)[number];
+
 type Effect = Extract<Blame, { on: "target" | "provider" }>;
 
 const MINUTE_MS = 60_000;
@@ -50,8 +60,11 @@ function effectOf(error: ProviderError): Effect | undefined {
   return blame.on === "target" || blame.on === "provider" ? blame : undefined;
 }
 
+/** Each looks ten times a second whether the outage is over. */
+const WAITING_MAX = 1_024;
 const TARGETS_MAX = 512;
 const PROVIDERS_MAX = 128;
+const ACCOUNTS_MAX = 512;
 /** Hints older than this are worth nothing. */
 const RESTORED_MS_MAX = 60 * MINUTE_MS;
 const NAME_CHARS_MAX = 300;
@@ -62,7 +75,7 @@ const SAVED = z.object({
   breakers: z
     .array(
       z.object({
-        scope: z.enum(["target", "provider"]),
+        scope: z.enum(SCOPES),
         name: z.string().max(NAME_CHARS_MAX),
         openUntilMs: z.number(),
         openings: z.int().min(0).max(100),
@@ -70,7 +83,7 @@ const SAVED = z.object({
         reason: z.string().max(100),
       }),
     )
-    .max(TARGETS_MAX + PROVIDERS_MAX),
+    .max(TARGETS_MAX + PROVIDERS_MAX + ACCOUNTS_MAX),
 });
 
 /** `nowMs` is the wall clock, since what is exported is read by a later process; `draw` is uniform in [0, 1). */
@@ -79,41 +92,79 @@ export function createHealth(options: { nowMs(): number; draw(): number }): Heal
 }
 
 function newBreakers() {
-  return { target: new Lru<Breaker>(TARGETS_MAX), provider: new Lru<Breaker>(PROVIDERS_MAX) };
+  return {
+    target: new Lru<Breaker>(TARGETS_MAX),
+    provider: new Lru<Breaker>(PROVIDERS_MAX),
+    account: new Lru<Breaker>(ACCOUNTS_MAX),
+  };
+}
+
+/** A breaker that a call is about, and what of a failure it takes. */
+interface Concern {
+  scope: Scope;
+  name: string;
+  on: Effect["on"];
+}
+
+function concernsOf({ provider, name, account }: HealthTarget): Concern[] {
+  const shared: Concern[] = [
+    { scope: "provider", name: provider, on: "provider" },
+    { scope: "target", name, on: "target" },
+  ];
+  if (account === undefined) return shared;
+  return [
+    ...shared,
+    { scope: "account", name: account, on: "provider" },
+    { scope: "account", name: `${name} (${account})`, on: "target" },
+  ];
 }
 
 class Breakers implements Health {
   readonly #options: { nowMs(): number; draw(): number };
   #by = newBreakers();
+  #waiting = 0;
 
   constructor(options: { nowMs(): number; draw(): number }) {
     this.#options = options;
   }
 
-  admits({ provider, name }: HealthTarget): boolean {
+  admits(target: HealthTarget): boolean {
     const nowMs = this.#options.nowMs();
-    const isOpen = (breaker: Breaker | undefined) => breaker !== undefined && !breaker.admits(nowMs);
-    return !isOpen(this.#by.provider.peek(provider)) && !isOpen(this.#by.target.peek(name));
+    return concernsOf(target).every(({ scope, name }) => this.#by[scope].peek(name)?.admits(nowMs) ?? true);
   }
 
-  openUntilMs({ provider, name }: HealthTarget): number {
-    return Math.max(this.#by.provider.peek(provider)?.openUntilMs ?? 0, this.#by.target.peek(name)?.openUntilMs ?? 0);
+  mayTry(target: HealthTarget): boolean {
+    const nowMs = this.#options.nowMs();
+    return concernsOf(target).every(({ scope, name }) => this.#by[scope].peek(name)?.mayTry(nowMs) ?? true);
   }
 
-  begin({ provider, name }: HealthTarget): (error: ProviderError | undefined) => void {
+  awaitRecovery(): (() => void) | undefined {
+    if (this.#waiting >= WAITING_MAX) return undefined;
+    this.#waiting += 1;
+    return () => {
+      this.#waiting -= 1;
+    };
+  }
+
+  openUntilMs(target: HealthTarget): number {
+    return Math.max(...concernsOf(target).map(({ scope, name }) => this.#by[scope].peek(name)?.openUntilMs ?? 0));
+  }
+
+  begin(target: HealthTarget): (error: ProviderError | undefined) => void {
     const nowMs = this.#options.nowMs();
-    const calls = [
-      { scope: "provider", breaker: this.#by.provider.touch(provider, () => new Breaker()) },
-      { scope: "target", breaker: this.#by.target.touch(name, () => new Breaker()) },
-    ].map((call) => ({ ...call, era: call.breaker.begin(nowMs) }));
+    const calls = concernsOf(target).map(({ scope, name, on }) => {
+      const breaker = this.#by[scope].touch(name, () => new Breaker());
+      return { scope, on, breaker, era: breaker.begin(nowMs) };
+    });
     let isOver = false;
     return (error) => {
       assert(!isOver, "a call has one outcome");
       isOver = true;
       const effect = error === undefined ? undefined : effectOf(error);
-      for (const { scope, breaker, era } of calls) {
+      const isOfAccount = target.account !== undefined && error !== undefined && policyOf(error).isOfAccount === true;
+      for (const { scope, on, breaker, era } of calls) {
         if (error === undefined) breaker.succeed(era, this.#options.nowMs());
-        else if (effect?.on !== scope) breaker.abandon(era);
+        else if (effect?.on !== on || isOfAccount !== (scope === "account")) breaker.abandon(era);
         else this.#hurt(breaker, era, effect, error);
       }
     };
@@ -173,8 +224,8 @@ class Breakers implements Health {
     breaker.fail(era, how, nowMs(), draw());
   }
 
-  #all(): { scope: "target" | "provider"; name: string; breaker: Breaker }[] {
-    return (["provider", "target"] as const).flatMap((scope) =>
+  #all(): { scope: Scope; name: string; breaker: Breaker }[] {
+    return SCOPES.flatMap((scope) =>
       this.#by[scope].newest(TARGETS_MAX).map(([name, breaker]) => ({ scope, name, breaker })),
     );
   }

@@ -18,12 +18,7 @@ import { type Place, type Seeking, spareLease, type TurnDeps } from "./turns.ts"
 /** What of a request's run this needs. */
 export interface HedgeRun {
   readonly row: {
-    readonly deps: TurnDeps & {
-      retryBudget: RetryBudget;
-      hedges: HedgeShares;
-      memory: Memory;
-      sleep(ms: number, signal: AbortSignal): Promise<void>;
-    };
+    readonly deps: TurnDeps & { retryBudget: RetryBudget; hedges: HedgeShares; memory: Memory };
   };
   readonly planned: Plan;
   readonly seeking: Seeking;

@@ -132,7 +132,8 @@ class Lessons implements Learning {
     }
     if (input.affinity.id === undefined) return;
     const cacheTtlMs = input.affinity.ttlMs ?? cacheTtlOf(input.target.entry);
-    this.#fleet.rememberAffinity({ id: input.affinity.id, target, usage, cacheTtlMs });
+    const account = input.lease.account?.name;
+    this.#fleet.rememberAffinity({ id: input.affinity.id, target, account, usage, cacheTtlMs });
   }
 
   /** A stream that was cut because another call was sooner had shown nothing for so long. Where that is longer than nearly all

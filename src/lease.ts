@@ -1,10 +1,12 @@
 // A place at a target for one call: what was reserved of its limits, and its breaker's half-open slot. Ends exactly once.
 import type { ProviderError, Usage } from "./chat.ts";
-import type { ResponseHeaders, Target } from "./dialect.ts";
+import type { Account, ResponseHeaders, Target } from "./dialect.ts";
 import type { Reservation } from "./limits.ts";
 import { policyOf } from "./taxonomy.ts";
 
 export interface Lease {
+  /** With whose key the target is called; `undefined`: its provider's. */
+  readonly account: Account | undefined;
   /** The head of an answer has arrived: it may tell limits. */
   heard(headers: ResponseHeaders): void;
   /** Exact numbers in mid-answer. */
@@ -17,13 +19,14 @@ export interface Lease {
 
 /** `endHealth` tells the breaker how it went. */
 export function createLease(
-  target: Target,
+  { target, account }: { target: Target; account: Account | undefined },
   reservation: Reservation,
   nowMs: () => number,
   endHealth: (error: ProviderError | undefined) => void,
 ): Lease {
   let isOver = false;
   return {
+    account,
     heard: (headers) => {
       const reading = target.provider.dialect.readLimits?.(headers, nowMs());
       if (reading !== undefined && reading.windows.length > 0) reservation.learn(reading);

@@ -54,7 +54,7 @@ export async function callLeg(run: LegRun, leg: Leg, call: CallTarget): Promise<
   const { target } = run.planned.candidates[leg.at] as PlannedTarget;
   let repairs = deps.memory.repairsOf(targetName(target));
   for (let repaired = 0; ; repaired += 1) {
-    const lease = repaired === 0 ? leg.lease : keepPlace(deps, run.seeking, leg.at);
+    const lease = repaired === 0 ? leg.lease : keepPlace(deps, run.seeking, leg.at, leg.lease);
     const result = await callAndContinue(run, leg, (how) => call({ lease, repairs, ...how }));
     if (result.kind !== "failed" || repaired === REPAIRS_MAX || leg.signal.aborted) return result;
     const repair = target.provider.dialect.repair?.(result.error, result.call);
@@ -73,7 +73,7 @@ async function callAndContinue(
   call: (how: Pick<AttemptInput, "continuation"> & Partial<Pick<AttemptInput, "lease">>) => Promise<AttemptResult>,
 ): Promise<AttemptResult> {
   const again = (state: JsonObject) => {
-    return call({ lease: keepPlace(run.row.deps, run.seeking, leg.at), continuation: state });
+    return call({ lease: keepPlace(run.row.deps, run.seeking, leg.at, leg.lease), continuation: state });
   };
   const first = await call({ continuation: undefined });
   if (first.kind === "buffered") return continueBuffered(first, again);

@@ -1,6 +1,6 @@
 // Keeps calls under the providers' limits: reserves before a call, lets callers wait in turn, learns from every answer.
 import type { JsonObject, Usage } from "./chat.ts";
-import { type EnabledProvider, type LimitReading, type Target, targetName } from "./dialect.ts";
+import { type Account, type EnabledProvider, type LimitReading, type Target, targetName } from "./dialect.ts";
 import { type Amounts, amountsOf, type Need, settledAmounts } from "./limits/accounting.ts";
 import { FairQueue, type Place, type Priority, type QueueLimits, type Waiter } from "./limits/fair-queue.ts";
 import { type Allowance, Pool, type PoolStatus, type Refusal, type SavedPool, type Wait } from "./limits/pool.ts";
@@ -13,11 +13,20 @@ export type { Priority } from "./limits/fair-queue.ts";
 export interface PoolConfig extends Allowance {
   name: string;
   matches(target: string): boolean;
+  /** Where the targets are called with several keys: each has a pool of its own, by its name, and nothing is taken of this
+   *  one. */
+  accounts?: readonly AccountConfig[];
+}
+
+export interface AccountConfig extends Account {
+  allowance: Allowance;
 }
 
 /** A target that would do, and what the call takes there. */
 export interface Option {
   target: Target;
+  /** One of those that `accountsOf` gives for the target; absent where it gives none. */
+  account?: Account | undefined;
   need: Need;
 }
 
@@ -37,8 +46,8 @@ export interface Ask {
 export type Turn =
   | { kind: "granted"; at: number; reservation: Reservation; queuedMs: number }
   /** It would take longer than the caller may wait. */
-  | { kind: "refused"; retryAfterMs: number; lacks: string }
-  | { kind: "cancelled" };
+  | { kind: "refused"; retryAfterMs: number; lacks: string; queuedMs: number }
+  | { kind: "cancelled"; queuedMs: number };
 
 /** What one call has taken of its pool. */
 export interface Reservation {
@@ -54,6 +63,9 @@ export interface Reservation {
 export interface Limits {
   /** Resolves at once where a place is free. */
   acquire(ask: Ask): Promise<Turn>;
+  /** The accounts of a target that is called with several keys, none where it has but its provider's: those with the
+   *  greatest share of their limits left first, then those with the fewest calls under way, then as it is drawn. */
+  accountsOf(target: Target): readonly Account[];
   /** A call that belongs to one already admitted: takes what it needs, free or not. */
   take(key: string, option: Option): Reservation;
   /** For a call that could be done without: the first option whose pool has room at once and half of its limits to spare,
@@ -82,7 +94,7 @@ export interface LimitsOptions {
   queue?: Partial<QueueLimits>;
 }
 
-const QUEUE: QueueLimits = { perKeyMax: 256, waitersMax: 2_048, bytesMax: 64 * 1024 ** 2 };
+const QUEUE: QueueLimits = { perKeyMax: 1_024, waitersMax: 2_048, bytesMax: 64 * 1024 ** 2 };
 const POOLS_MAX = 1_024;
 const RETRY_AFTER_MS_MIN = 1_000;
 const RETRY_AFTER_MS_MAX = 300_000;
@@ -98,18 +110,20 @@ class PacedLimits implements Limits {
   readonly #pools = new Map<string, Pool>();
   readonly #poolOfTarget = new Map<string, Pool>();
   readonly #saved = new Map<string, SavedPool>();
+  readonly #hasAccounts: boolean;
   #cancelTimer: (() => void) | undefined;
   #isClosed = false;
 
   constructor(options: LimitsOptions) {
     this.#options = options;
     this.#queue = new FairQueue({ ...QUEUE, ...options.queue });
+    this.#hasAccounts = options.pools.some(({ accounts }) => accounts !== undefined);
   }
 
   acquire(ask: Ask): Promise<Turn> {
     const nowMs = this.#options.nowMs();
     const places = ask.options.map((option) => this.#placeOf(option));
-    if (ask.signal.aborted) return Promise.resolve({ kind: "cancelled" });
+    if (ask.signal.aborted) return Promise.resolve({ kind: "cancelled", queuedMs: 0 });
     for (const [at, { pool, amounts, expectedMs }] of places.entries()) {
       if (this.#queue.size > 0 && this.#queue.isWaitedFor(pool)) continue;
       if (pool.wait(amounts, nowMs, expectedMs).ms > 0) continue;
@@ -117,9 +131,21 @@ class PacedLimits implements Limits {
       return Promise.resolve({ kind: "granted", at, reservation, queuedMs: 0 });
     }
     const expected = this.#expectedWait(ask, places, nowMs);
-    if (expected.ms > ask.maxWaitMs || this.#isClosed || !this.#queue.hasRoomFor(ask))
-      return Promise.resolve(this.#refusal(expected));
+    if (expected.ms > ask.maxWaitMs || this.#isClosed || !this.#queue.makeRoomFor(ask, nowMs))
+      return Promise.resolve(this.#refusal(expected, 0));
     return this.#wait(ask, places, nowMs);
+  }
+
+  accountsOf(target: Target): readonly Account[] {
+    if (!this.#hasAccounts) return [];
+    const accounts = this.#configOf(targetName(target))?.accounts ?? [];
+    const { nowMs, draw } = this.#options;
+    const ranked = accounts.map((account) => {
+      const pool = this.#poolNamed(account.name, account.allowance, target.provider);
+      return { account, used: pool.used(nowMs()), inFlight: pool.inFlight, drawn: draw() };
+    });
+    ranked.sort((a, b) => a.used - b.used || a.inFlight - b.inFlight || a.drawn - b.drawn);
+    return ranked.map(({ account }) => account);
   }
 
   take(key: string, option: Option): Reservation {
@@ -182,9 +208,10 @@ class PacedLimits implements Limits {
   #wait(ask: Ask, places: Place[], enqueuedMs: number): Promise<Turn> {
     return new Promise((resolve) => {
       const { key, priority, bytes, signal } = ask;
+      const queuedMs = () => this.#options.nowMs() - enqueuedMs;
       const leave = () => {
         this.#queue.remove(waiter);
-        resolve({ kind: "cancelled" });
+        resolve({ kind: "cancelled", queuedMs: queuedMs() });
         this.#dispatch();
       };
       const waiter: Waiter = {
@@ -197,11 +224,11 @@ class PacedLimits implements Limits {
         grant: (at) => {
           signal.removeEventListener("abort", leave);
           const reservation = this.#reserve(ask, ask.options[at] as Option, places[at] as Place);
-          resolve({ kind: "granted", at, reservation, queuedMs: this.#options.nowMs() - enqueuedMs });
+          resolve({ kind: "granted", at, reservation, queuedMs: queuedMs() });
         },
         refuse: (wait) => {
           signal.removeEventListener("abort", leave);
-          resolve(this.#refusal(wait));
+          resolve(this.#refusal(wait, queuedMs()));
         },
       };
       signal.addEventListener("abort", leave, { once: true });
@@ -230,14 +257,14 @@ class PacedLimits implements Limits {
   }
 
   /** Spread a little, or all who were refused would come back at the same instant. */
-  #refusal(wait: Wait): Turn {
+  #refusal(wait: Wait, queuedMs: number): Turn {
     const spread = Number.isFinite(wait.ms) ? wait.ms * (1 + 0.2 * this.#options.draw()) : RETRY_AFTER_MS_MAX;
     const retryAfterMs = Math.min(RETRY_AFTER_MS_MAX, Math.max(RETRY_AFTER_MS_MIN, Math.ceil(spread)));
-    return { kind: "refused", retryAfterMs, lacks: wait.for ?? "capacity" };
+    return { kind: "refused", retryAfterMs, lacks: wait.for ?? "capacity", queuedMs };
   }
 
-  #placeOf({ target, need }: Option): Place {
-    const pool = this.#poolOf(target);
+  #placeOf({ target, account, need }: Option): Place {
+    const pool = (account === undefined ? undefined : this.#pools.get(account.name)) ?? this.#poolOf(target);
     return { pool, amounts: amountsOf(need, target.provider.accounting), expectedMs: need.expectedMs };
   }
 
@@ -246,10 +273,14 @@ class PacedLimits implements Limits {
     const known = this.#poolOfTarget.get(name);
     if (known !== undefined) return known;
     this.#makeRoom();
-    const config = this.#options.pools.find((pool) => pool.matches(name));
+    const config = this.#configOf(name);
     const pool = this.#poolNamed(config?.name ?? name, config ?? {}, target.provider);
     this.#poolOfTarget.set(name, pool);
     return pool;
+  }
+
+  #configOf(target: string): PoolConfig | undefined {
+    return this.#options.pools.find((pool) => pool.matches(target));
   }
 
   #poolNamed(name: string, allowance: Allowance, provider: EnabledProvider): Pool {
@@ -268,7 +299,7 @@ class PacedLimits implements Limits {
     if (this.#poolOfTarget.size < POOLS_MAX) return;
     for (const [name, pool] of this.#poolOfTarget) {
       const isConfigured = this.#options.pools.some((config) => config.name === pool.name);
-      if (!isConfigured && !pool.isIdle) continue;
+      if (!isConfigured && pool.inFlight > 0) continue;
       this.#poolOfTarget.delete(name);
       if (!isConfigured) this.#pools.delete(pool.name);
       return;

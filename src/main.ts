@@ -27,6 +27,8 @@ import { type Ledger, openLedger } from "./store/ledger.ts";
 
 /** A part of what was learnt is saved this often; there are four. */
 const SAVE_PART_MS = 20_000;
+/** Callers who connect in the same moment, as after a restart; Node's 511 would leave the others to their timeouts. */
+const BACKLOG = 4_096;
 
 export interface RouterOptions extends SettingsInput {
   log(message: string): void;
@@ -116,6 +118,7 @@ function appOf(
     inbound: openaiChatInbound,
     snapshot: () => rules.current(),
     spentOf: (caller) => budgets.spentOf(caller),
+    budgetsOf: (caller) => budgets.budgetsOf(caller),
     expectedTokens: (request, { key }) => learning.expectedTokens(request, key),
     version: VERSION,
     maxBodyBytes: config.maxBodyBytes,
@@ -181,7 +184,8 @@ function listen(server: Server, config: Config): Promise<Server> {
         ),
       );
     });
-    server.listen(config.port, config.host, () => resolve(server));
+    const { host, port } = config;
+    server.listen({ host, port, backlog: BACKLOG }, () => resolve(server));
   });
 }
 

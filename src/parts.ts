@@ -210,7 +210,8 @@ function startAlerts({ alerts: settings }: Config, ledger: Ledger, log: (message
 
 function tellAttempt(alerts: Alerts, { input, usage, error, costNanoUsd, priceStatus }: Settled): void {
   const { provider, model } = input.target;
-  const ended = { provider: provider.id, model, costNanoUsd, priceStatus, atMs: Date.now() };
+  const account = input.lease.account?.name;
+  const ended = { provider: provider.id, model, account, costNanoUsd, priceStatus, atMs: Date.now() };
   // A tier without an allowance, and an aggregator that asks to come back, are not out of money.
   const isPassing = error?.subkind === "no_allowance" || error?.subkind === "transient";
   const errorKind = isPassing ? undefined : error?.kind;

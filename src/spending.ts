@@ -1,7 +1,8 @@
 // What a call may cost, set aside before it is made: the money side of an attempt.
 import type { Ask, BudgetRefusal, Budgets, Hold } from "./budgets.ts";
-import type { ChatBody, ProviderError } from "./chat.ts";
+import type { ChatBody, JsonObject, ProviderError } from "./chat.ts";
 import { type Target, targetName } from "./dialect.ts";
+import { isObject } from "./json.ts";
 import type { RateClass } from "./pricing/classes.ts";
 import { formatUsd, worstCostNanoUsd } from "./pricing.ts";
 import { type Asked, type Caller, contentOf, maxOutputTokens } from "./routing/facts.ts";
@@ -36,6 +37,8 @@ export interface Spending {
   /** Classes of use that the request rules out, and how often it may search. */
   never: RateClass[];
   searches: number;
+  /** Tiers that may answer. */
+  serviceTiers: string[] | undefined;
 }
 
 export interface SpendingDeps {
@@ -53,7 +56,7 @@ const PRIOR_OUTPUT_TOKENS = 500;
 const INPUT_TOKENS_MORE = 64;
 
 /** `body`: as it goes to the target. */
-export function spendingOf(deps: SpendingDeps, asked: Asked, planned: Plan, at: number, body: ChatBody): Spending {
+function spendingOf(deps: SpendingDeps, asked: Asked, planned: Plan, at: number, body: ChatBody): Spending {
   const { target } = planned.candidates[at] as PlannedTarget;
   const choices = typeof body.n === "number" && body.n > 1 ? body.n : 1;
   const bound = maxOutputTokens(body);
@@ -76,8 +79,9 @@ export function spendingOf(deps: SpendingDeps, asked: Asked, planned: Plan, at: 
 /** A request that allows searching on the web says nowhere how often; answers with more than a handful are rare. */
 const SEARCHES_MAX = 10;
 
-/** Audio and pictures may cost many times what text does: they count only where the request has or asks for them. */
-function usesOf(body: ChatBody): Pick<Spending, "never" | "searches"> {
+/** Audio and pictures may cost many times what text does, fast tiers too: they count only where the request has them or asks
+ *  for them. An account whose standing tier is a dearer one spends more than was set aside, which is logged. */
+function usesOf(body: ChatBody): Pick<Spending, "never" | "searches" | "serviceTiers"> {
   const has = contentOf(body);
   const modalities: unknown[] = Array.isArray(body.modalities) ? body.modalities : [];
   const mayAnswer = (modality: string) => modalities.includes(modality);
@@ -89,13 +93,61 @@ function usesOf(body: ChatBody): Pick<Spending, "never" | "searches"> {
   if (!mayAnswer("audio")) never.push("audioOutput");
   if (!mayAnswer("image")) never.push("imageOutput");
   if (!isSearching) never.push("citation");
-  return { never, searches: isSearching ? SEARCHES_MAX : 0 };
+  if (!body.messages.some(({ content }) => Array.isArray(content) && content.some(isCachedForAnHour))) {
+    never.push("cacheWrite1h");
+  }
+  const asked = body.service_tier;
+  const serviceTiers = typeof asked === "string" && asked !== "auto" ? ["", asked] : [""];
+  return { never, searches: isSearching ? SEARCHES_MAX : 0, serviceTiers };
+}
+
+function isCachedForAnHour(part: JsonObject): boolean {
+  return isObject(part.cache_control) && part.cache_control.ttl === "1h";
+}
+
+/** What one call is made with: money, and the body that the money suffices for. */
+export interface Funded {
+  money: Money;
+  body: ChatBody;
+  warnings: string[];
+}
+
+/** Fewer tokens are no answer. */
+const AFFORDABLE_TOKENS_MIN = 16;
+
+/** Sets aside what the call may cost; where the rule says so, a bound on the answer that no budget covers is lowered. */
+export function fund(
+  deps: SpendingDeps,
+  asked: Asked,
+  planned: Plan,
+  at: number,
+  body: ChatBody,
+): Funded | { error: ProviderError } {
+  const spending = spendingOf(deps, asked, planned, at, body);
+  const money = setAside(deps.budgets, spending);
+  if (!("error" in money)) return { money, body, warnings: [] };
+  const headroom = planned.lowersMaxTokens
+    ? deps.budgets.headroomNanoUsd(spending.caller, spending.target.provider.id)
+    : undefined;
+  if (headroom === undefined) return money;
+  const choices = typeof body.n === "number" && body.n > 1 ? body.n : 1;
+  const tokens = Math.floor(affordableTokens(spending, headroom) / choices);
+  if (tokens < AFFORDABLE_TOKENS_MIN) return money;
+  const field =
+    body.max_tokens !== undefined && body.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens";
+  const lowered = { ...body, [field]: tokens };
+  const less = setAside(deps.budgets, spendingOf(deps, asked, planned, at, lowered));
+  if ("error" in less) return money;
+  const before = maxOutputTokens(body);
+  return { money: less, body: lowered, warnings: [`clamped:${field}=${before ?? "none"}->${tokens}`] };
 }
 
 /** Sets aside what the call may cost, or says whose budget does not cover it. */
-export function setAside(budgets: Budgets, spending: Spending): Money | { error: ProviderError } {
+function setAside(budgets: Budgets, spending: Spending): Money | { error: ProviderError } {
   const { caller, target, inputTokens, inputTokensMax, outputTokens, outputTokensMax, atMs } = spending;
-  const upperNanoUsd = costOf(spending, inputTokensMax, outputTokensMax);
+  // A price that was guessed from the name of another model holds no hard budget.
+  const isGuess = target.entry?.priceStatus === "prefix";
+  const upperNanoUsd = isGuess ? undefined : costOf(spending, inputTokensMax, outputTokensMax);
   const likelyNanoUsd = costOf(spending, inputTokens, outputTokens);
   const ask: Ask = { payer: caller, provider: target.provider.id, upperNanoUsd, likelyNanoUsd };
   const held = budgets.reserve(ask);
@@ -131,17 +183,17 @@ function tokensBound(chars: number): number {
 }
 
 function costOf(
-  { target, atMs, never, searches }: Spending,
+  { target, atMs, never, searches, serviceTiers }: Spending,
   inputTokens: number,
   maxOutputTokens: number | undefined,
 ): number | undefined {
   const rates = target.entry?.rates;
   if (rates === undefined || maxOutputTokens === undefined) return undefined;
-  return worstCostNanoUsd({ inputTokens, maxOutputTokens, rates, atMs, never, searches });
+  return worstCostNanoUsd({ inputTokens, maxOutputTokens, rates, atMs, never, searches, serviceTiers });
 }
 
 /** The largest bound on the answer, no larger than `maxOutputTokens`, whose worst cost is within `headroomNanoUsd`. */
-export function affordableTokens(spending: Spending, headroomNanoUsd: number): number {
+function affordableTokens(spending: Spending, headroomNanoUsd: number): number {
   let low = 0;
   let high = spending.outputTokensMax ?? 0;
   while (low < high) {

@@ -25,6 +25,9 @@ export interface Policy {
   means: string;
   /** Another try on the same target. `in_turn`: when its limits have room again, as often as attempts allow. */
   again: "never" | "once_if_alone" | "in_turn";
+  /** It is about the key with which the call was made: the target and its provider may be well, and another of several keys
+   *  may do. */
+  isOfAccount?: boolean;
   /** Another candidate. `by_rule`: where the rule says `on_filter: next`. */
   next: "yes" | "no" | "larger_window" | "by_rule";
   blame: Blame;
@@ -62,13 +65,14 @@ const REQUEST = {
 const RATE = {
   again: "in_turn",
   next: "yes",
+  isOfAccount: true,
   retryPrice: 0,
   status: 429,
   type: "rate_limit_error",
   code: "rate_limit_exceeded",
   isHopeless: false,
 } as const;
-const ACCOUNT = { ...SERVER, status: 503, isHopeless: true } as const;
+const ACCOUNT = { ...SERVER, isOfAccount: true, status: 503, isHopeless: true } as const;
 const TEN_MINUTES = { parkMs: 10 * MINUTE_MS, parkMsMax: 10 * MINUTE_MS };
 const BAD_KEY = "The provider refused the router's own credentials; whoever operates this router must check the key.";
 const NO_MONEY = "The router's account at the provider is out of money or quota; whoever operates it must top it up.";
@@ -88,6 +92,7 @@ export const TAXONOMY = {
   },
   "rate_limited/no_spare_capacity": {
     ...RATE,
+    isOfAccount: false,
     means: "429 “resource unavailable” of a tier that gets what others leave (`service_tier: flex`)",
     again: "never",
     blame: { on: "target", parkMs: 30_000, parkMsMax: 30_000 },

@@ -1,7 +1,7 @@
 // Which candidate is called next, and when: in the plan's order as far as breakers and limits allow, else the first that
 // becomes free.
 import type { ProviderError } from "./chat.ts";
-import { targetName } from "./dialect.ts";
+import { type Account, targetName } from "./dialect.ts";
 import type { Health, HealthTarget } from "./health.ts";
 import { createLease, type Lease } from "./lease.ts";
 import type { Ask, Limits, Need, Option, Reservation } from "./limits.ts";
@@ -10,6 +10,7 @@ import { type Asked, maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import { applySet } from "./routing/parameters.ts";
 import type { Plan, PlannedTarget } from "./routing/plan.ts";
+import { policyOf } from "./taxonomy.ts";
 import type { Clocks } from "./upstream.ts";
 
 export interface TurnDeps {
@@ -17,6 +18,8 @@ export interface TurnDeps {
   health: Health;
   fleet: FleetView;
   nowMs(): number;
+  /** Resolves early when the signal aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 /** One request's search for a place. */
@@ -25,7 +28,15 @@ export interface Seeking {
   planned: Plan;
   /** When it is too late for an answer. */
   deadlineMs: number;
+  /** How long the caller said it waits for an answer. */
+  toldMs?: number | undefined;
+  /** While all that may be called is failing: until when it waits for the end of that, all its attempts together. */
+  recoveryUntilMs?: number;
   signal: AbortSignal;
+  /** Grows with every search, whatever comes of it. */
+  story: { queuedMs: number };
+  /** Names of accounts that have refused the request: others go first. */
+  refusedAccounts: string[];
 }
 
 export type Place = { kind: "lease"; at: number; lease: Lease };
@@ -36,39 +47,90 @@ const RESERVED_QUANTILE = 0.9;
 const PRIOR_OUTPUT_TOKENS = 500;
 const PRIOR_MS = 6_000;
 
+/** A candidate, by its index into the plan, as it is called: with which key, where its provider is called with several. */
+interface Variant {
+  at: number;
+  account: Account | undefined;
+}
+
+const LEFT: ProviderError = { kind: "cancelled", message: "The caller closed the connection." };
+
 /** A place at one of the candidates `eligible` (by index into the plan, in order), or why there is none. */
 export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Promise<Found> {
   const { planned, asked, deadlineMs, signal } = seeking;
-  const healthy = eligible.filter((at) => deps.health.admits(healthTargetAt(seeking, at)));
-  const indices = healthy.length > 0 ? healthy : bySoonest(deps, seeking, eligible);
-  const options = indices.map((at) => optionOf(deps, seeking, planned.candidates[at] as PlannedTarget));
-  const shortestMs = Math.min(...indices.map((at) => knownMs(planned.candidates[at] as PlannedTarget)));
+  const variants = eligible.flatMap((at) => variantsAt(deps, seeking, at));
+  const able = await ableOf(deps, seeking, variants);
+  if ("error" in able) return { kind: "none", error: able.error };
+  const { open } = able;
+  const options = open.map((variant) => optionOf(deps, seeking, variant));
+  const shortestMs = Math.min(...open.map(({ at }) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
     key: asked.caller.key,
     priority: planned.priority,
     stream: asked.request.stream,
     bytes: asked.bodyBytes,
     options,
-    maxWaitMs: Math.max(0, Math.min(planned.maxWaitMs, deadlineMs - deps.nowMs() - shortestMs)),
+    maxWaitMs: Math.max(0, Math.min(maxWaitMs(seeking), deadlineMs - deps.nowMs() - shortestMs)),
     signal,
   };
   const turn = await deps.limits.acquire(ask);
+  seeking.story.queuedMs += turn.queuedMs;
   if (turn.kind === "cancelled") {
-    return { kind: "none", error: { kind: "cancelled", message: "The caller closed the connection." } };
+    return { kind: "none", error: LEFT };
   }
   if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
-  const at = indices[turn.at] as number;
-  return { kind: "lease", at, lease: leaseAt(deps, seeking, at, turn.reservation) };
+  const variant = open[turn.at] as Variant;
+  return { kind: "lease", at: variant.at, lease: leaseOf(deps, seeking, variant, turn.reservation) };
+}
+
+/** The accounts of a candidate in the order in which they are asked: the one that has the conversation's cache, then those
+ *  with most room; those that have refused the request last. */
+function variantsAt({ limits }: TurnDeps, { planned, refusedAccounts }: Seeking, at: number): Variant[] {
+  const { target } = planned.candidates[at] as PlannedTarget;
+  const accounts = limits.accountsOf(target);
+  if (accounts.length === 0) return [{ at, account: undefined }];
+  const { affinity } = planned.trace;
+  const isWarm = affinity !== undefined && affinity.target === targetName(target) && affinity.hitProbability > 0;
+  const rank = ({ name }: Account) => {
+    if (refusedAccounts.includes(name)) return 2;
+    return isWarm && affinity.account === name ? 0 : 1;
+  };
+  return accounts.toSorted((a, b) => rank(a) - rank(b)).map((account) => ({ at, account }));
+}
+
+/** So many moves between the accounts of targets a request may make beside its attempts. */
+const MOVES_MAX = 3;
+
+/** Whether another account of the same target is asked at once: what failed was about the one that was called. */
+export function movesOn(deps: TurnDeps, seeking: Seeking, { at, lease }: Place, error: ProviderError): boolean {
+  if (lease.account === undefined || policyOf(error).isOfAccount !== true) return false;
+  seeking.refusedAccounts.push(lease.account.name);
+  if (seeking.refusedAccounts.length > MOVES_MAX) return false;
+  return variantsAt(deps, seeking, at).some((variant) => {
+    const isFresh = variant.account !== undefined && !seeking.refusedAccounts.includes(variant.account.name);
+    return isFresh && deps.health.admits(healthTargetOf(seeking, variant));
+  });
+}
+
+/** Many proxies hang up after a minute without a byte: a turn that comes later is none. */
+const TOLD_WAIT_MS_MAX = 45_000;
+const TOLD_WAIT_SHARE = 0.75;
+
+/** Where the rule leaves it open: most of the time that the caller says it has, and some for the answer. */
+function maxWaitMs({ planned, toldMs = 0 }: Seeking): number {
+  if (!planned.isMaxWaitAdapted) return planned.maxWaitMs;
+  return Math.max(planned.maxWaitMs, Math.min(TOLD_WAIT_MS_MAX, TOLD_WAIT_SHARE * toldMs));
 }
 
 /** A place for a call that could be done without: at a healthy candidate that has plenty, while nobody waits for any. */
 export function spareLease(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Place | undefined {
-  const indices = eligible.filter((at) => deps.health.admits(healthTargetAt(seeking, at)));
-  const options = indices.map((at) => optionOf(deps, seeking, seeking.planned.candidates[at] as PlannedTarget));
+  const variants = eligible.flatMap((at) => variantsAt(deps, seeking, at));
+  const open = variants.filter((variant) => deps.health.admits(healthTargetOf(seeking, variant)));
+  const options = open.map((variant) => optionOf(deps, seeking, variant));
   const found = deps.limits.takeSpare(seeking.asked.caller.key, options);
   if (found === undefined) return undefined;
-  const at = indices[found.at] as number;
-  return { kind: "lease", at, lease: leaseAt(deps, seeking, at, found.reservation) };
+  const variant = open[found.at] as Variant;
+  return { kind: "lease", at: variant.at, lease: leaseOf(deps, seeking, variant, found.reservation) };
 }
 
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
@@ -110,47 +172,94 @@ function firstByteMs({ fleet }: TurnDeps, planned: Plan, at: number): number {
 }
 
 /** For a further call of a request that has its place already: a repaired one, or one that goes on with an answer. */
-export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number): Lease {
-  const option = optionOf(deps, seeking, seeking.planned.candidates[at] as PlannedTarget);
-  return leaseAt(deps, seeking, at, deps.limits.take(seeking.asked.caller.key, option));
+export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number, { account }: Pick<Lease, "account">): Lease {
+  const option = optionOf(deps, seeking, { at, account });
+  return leaseOf(deps, seeking, { at, account }, deps.limits.take(seeking.asked.caller.key, option));
 }
 
-function leaseAt(deps: TurnDeps, seeking: Seeking, at: number, reservation: Reservation): Lease {
-  const { target } = seeking.planned.candidates[at] as PlannedTarget;
-  return createLease(target, reservation, deps.nowMs, deps.health.begin(healthTargetAt(seeking, at)));
+function leaseOf(deps: TurnDeps, seeking: Seeking, variant: Variant, reservation: Reservation): Lease {
+  const { target } = seeking.planned.candidates[variant.at] as PlannedTarget;
+  const endHealth = deps.health.begin(healthTargetOf(seeking, variant));
+  return createLease({ target, account: variant.account }, reservation, deps.nowMs, endHealth);
 }
 
-/** When no breaker is closed: the one that is to close again first before the others. Better to try than to refuse untried. */
-function bySoonest({ health }: TurnDeps, seeking: Seeking, eligible: readonly number[]): number[] {
-  const openUntilMs = (at: number) => health.openUntilMs(healthTargetAt(seeking, at));
-  return eligible.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+/** All that may be called is failing: nobody is kept waiting for longer than this for the end of it. */
+const RECOVERY_MS_MAX = 20_000;
+const RECOVERY_POLL_MS = 100;
+/** What stays closed for longer is not waited for: a bad key, no money. */
+const SOON_MS = 60_000;
+
+/** The candidates that may be called, in order: those whose breakers admit a call. When none does, the one that is to close again
+ *  first before the others: better to try than to refuse untried. That is one call a second for each; the rest wait for what
+ *  it finds. */
+async function ableOf(
+  deps: TurnDeps,
+  seeking: Seeking,
+  variants: readonly Variant[],
+): Promise<{ open: Variant[] } | { error: ProviderError }> {
+  const { health, nowMs } = deps;
+  const admitted = () => variants.filter((variant) => health.admits(healthTargetOf(seeking, variant)));
+  const first = admitted();
+  if (first.length > 0) return { open: first };
+  const openUntilMs = (variant: Variant) => health.openUntilMs(healthTargetOf(seeking, variant));
+  const beganMs = nowMs();
+  const leave = health.awaitRecovery();
+  try {
+    for (;;) {
+      const soonest = variants.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
+      const tryable = soonest.filter((variant) => health.mayTry(healthTargetOf(seeking, variant)));
+      if (tryable.length > 0) return { open: tryable };
+      const openMs = openUntilMs(soonest[0] as Variant) - nowMs();
+      if (openMs > SOON_MS) return { open: soonest };
+      const mostMs = Math.min(RECOVERY_MS_MAX, maxWaitMs(seeking));
+      seeking.recoveryUntilMs ??= Math.min(nowMs() + mostMs, seeking.deadlineMs);
+      if (seeking.signal.aborted) return { error: LEFT };
+      if (nowMs() >= seeking.recoveryUntilMs || leave === undefined) return { error: allFailing(openMs) };
+      await deps.sleep(RECOVERY_POLL_MS, seeking.signal);
+      const healthy = admitted();
+      if (healthy.length > 0) return { open: healthy };
+    }
+  } finally {
+    leave?.();
+    seeking.story.queuedMs += nowMs() - beganMs;
+  }
+}
+
+function allFailing(openMs: number): ProviderError {
+  const retryAfterMs = Math.max(1_000, openMs);
+  const message =
+    "All providers that may answer this request are failing; each is tried once a second. " +
+    `Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;
+  return { kind: "overloaded", message, code: "no_healthy_provider", retryAfterMs };
 }
 
 /** Tiers that get what others leave over: that nothing is left says nothing about those who pay for more. */
 const SPARE_TIERS = ["flex"];
 
 /** Whose breaker a call of this candidate is about. */
-function healthTargetAt({ asked, planned }: Seeking, at: number): HealthTarget {
+function healthTargetOf({ asked, planned }: Seeking, { at, account }: Variant): HealthTarget {
   const { target, set } = planned.candidates[at] as PlannedTarget;
   const tier = set.service_tier ?? asked.request.body.service_tier;
   const name = targetName(target);
   const isSpare = typeof tier === "string" && SPARE_TIERS.includes(tier);
-  return { provider: target.provider.id, name: isSpare ? `${name} (${tier})` : name };
+  return { provider: target.provider.id, name: isSpare ? `${name} (${tier})` : name, account: account?.name };
 }
 
-function optionOf({ fleet }: TurnDeps, { asked, planned }: Seeking, { target, set, score }: PlannedTarget): Option {
+function optionOf({ fleet }: TurnDeps, { asked, planned }: Seeking, { at, account }: Variant): Option {
+  const { target, set, score } = planned.candidates[at] as PlannedTarget;
   const name = targetName(target);
   const bound = maxOutputTokens(applySet(asked.request.body, set).body);
   const scope = { rule: planned.ruleName, key: asked.caller.key, model: target.model, maxTokens: bound };
   const expected = fleet.outputTokensQuantile(scope, RESERVED_QUANTILE) ?? PRIOR_OUTPUT_TOKENS;
   const need: Need = {
     inputTokens: score?.inputTokens ?? Math.round(asked.inputTokens(name)),
-    cachedTokens: score?.cachedTokens ?? 0,
+    // Providers keep caches by account.
+    cachedTokens: account?.name === planned.trace.affinity?.account ? (score?.cachedTokens ?? 0) : 0,
     outputTokens: Math.min(Math.ceil(expected), bound ?? Number.POSITIVE_INFINITY),
     maxOutputTokens: bound,
     expectedMs: score?.latencyMs ?? PRIOR_MS,
   };
-  return { target, need };
+  return { target, account, need };
 }
 
 function noCapacity(retryAfterMs: number, lacks: string): ProviderError {
@@ -169,12 +278,14 @@ function noCapacity(retryAfterMs: number, lacks: string): ProviderError {
 /** What follows a failed call. A candidate whose breaker is open is no reason not to repeat a call that may be repeated; it is
  *  one to go on to before giving up. */
 export function decide(
-  { health }: TurnDeps,
+  deps: TurnDeps,
   seeking: Seeking,
   { error, others, ...tries }: { error: ProviderError; others: readonly number[]; onTarget: number; msLeft: number },
 ): ReturnType<typeof verdict> {
   const { mayPassFilter } = seeking.planned;
-  const hasHealthy = others.some((at) => health.admits(healthTargetAt(seeking, at)));
+  const hasHealthy = others.some((at) =>
+    variantsAt(deps, seeking, at).some((variant) => deps.health.admits(healthTargetOf(seeking, variant))),
+  );
   const first = verdict(error, { ...tries, mayPassFilter, hasNext: hasHealthy });
   return first === "stop" ? verdict(error, { ...tries, mayPassFilter, hasNext: others.length > 0 }) : first;
 }

@@ -63,6 +63,9 @@ const CALLER_LEFT: ProviderError = { kind: "cancelled", message: "The caller clo
 
 const CONNECT_MS = 3_000;
 const POOL_SETS_MAX = 16;
+/** A stream has one to itself for as long as it runs, and what does not get one would wait where no clock and no limit
+ *  sees it: how many calls a provider gets at once is for its pool to say, not for sockets. */
+const CONNECTIONS_PER_ORIGIN = 8_192;
 
 /** Pools per origin and connect clock: undici sets that clock per pool. */
 export function createUpstream(options: { connectionsPerOrigin?: number } = {}): Upstream {
@@ -70,7 +73,7 @@ export function createUpstream(options: { connectionsPerOrigin?: number } = {}):
   const agentFor = (connectMs: number): Agent => {
     const found = agents.get(connectMs) ?? (agents.size < POOL_SETS_MAX ? undefined : agents.get(CONNECT_MS));
     if (found !== undefined) return found;
-    const agent = createAgent(connectMs, options.connectionsPerOrigin ?? 512);
+    const agent = createAgent(connectMs, options.connectionsPerOrigin ?? CONNECTIONS_PER_ORIGIN);
     agents.set(connectMs, agent);
     return agent;
   };

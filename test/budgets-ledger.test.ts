@@ -114,6 +114,8 @@ test("who has spent a budget is told so with 402, its code and when to come back
   expect(error.message).toMatch(
     /^The budget of key "local" is \$0\.0001 per day; this request may cost \$0\.0018\d+\. Lower/,
   );
+  const about = (await (await fetch(`${router.url}/v1/key`)).json()) as { data: object };
+  expect(about.data).toMatchObject({ limit: 0.0001, limit_remaining: 0.0001, limit_reset: "daily" });
   let left = 100_000;
   for (;;) {
     const response = await router.post(body({ max_completion_tokens: 5 }));
@@ -140,6 +142,27 @@ test("a model without a price is not called on a hard budget, and is on a soft o
   expect(biller.billed).toEqual([]);
   const soft = await startTestRouter({ config: configOf(biller, "  - {everything: true, limit: $1 soft}") });
   expect((await soft.post(body({ model: "biller/free-for-all" }))).status).toBe(200);
+});
+
+test("where the rule says so an answer's bound is lowered to what the budget holds, and never below a few words", async () => {
+  const biller = await startBiller();
+  const rules = `version: 1
+rules:
+  - {name: thrifty, model: thrifty, from: [biller/m], affordable_max_tokens: true}
+`;
+  // 8 tokens in, 64 and a tenth more at the most: what is left holds about 210 tokens out.
+  const config = configOf(biller, "  - {everything: true, limit: $0.0005}");
+  const router = await startTestRouter({ config, rules });
+  const asked = body({ model: "thrifty", max_completion_tokens: 900 });
+  const lowered = await router.post(asked);
+  expect(lowered.status).toBe(200);
+  expect(lowered.headers.get("x-signalbox-warnings")).toMatch(/^clamped:max_completion_tokens=900->2\d\d$/);
+  const unbounded = await router.post({ ...asked, max_completion_tokens: undefined });
+  expect(unbounded.headers.get("x-signalbox-warnings")).toMatch(/^clamped:max_completion_tokens=none->[12]\d\d$/);
+  expect((await router.post({ ...asked, model: "biller/m" })).status).toBe(402);
+  for (let calls = 0; calls < 20; calls += 1) await (await router.post(asked)).text();
+  expect((await router.post(asked)).status).toBe(402);
+  expect(biller.billed.reduce((sum, nano) => sum + nano, 0)).toBeLessThanOrEqual(500_000);
 });
 
 function restart(dir: string): void {

@@ -46,7 +46,8 @@ describe("a caller has the whole answer or one typed error when", () => {
   test("and no row is left open, and the router met no bug", () => {
     expect(ledger.requests).toHaveLength(CASES.length);
     expect(ledger.attempts.filter(({ state }) => state !== "settled")).toEqual([]);
-    expect(logs).toEqual([]);
+    // The operator is told what such providers do to requests; nothing else is worth a line.
+    expect(logs.filter((line) => !line.startsWith("ALERT "))).toEqual([]);
   });
 });
 

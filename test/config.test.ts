@@ -107,6 +107,72 @@ test("a pool's limits are per minute, or per day", () => {
   ]);
 });
 
+describe("a pool with keys", () => {
+  const env = { KEY_A: "canary-a", KEY_B: "canary-b", KEY_C: "canary-c" };
+
+  test("has an account for each, by position or name, with the pool's limits where it has none of its own", () => {
+    const yaml =
+      "pools: { gpt: { targets: ['openai/gpt-*'], rpm: 50, keys: ['${KEY_A}', { api_key: '${KEY_B}', rpm: 9, tpm: 1k }, { api_key: '${KEY_C}', name: eu }] } }";
+    const [pool] = config({ yaml, env }).pools;
+    expect(pool?.accounts?.map(({ name, key, allowance }) => [name, key.reveal(), allowance])).toEqual([
+      ["gpt#1", "canary-a", expect.objectContaining({ requests: 50, tokens: undefined })],
+      ["gpt#2", "canary-b", expect.objectContaining({ requests: 9, tokens: 1_000 })],
+      ["gpt#eu", "canary-c", expect.objectContaining({ requests: 50, tokens: undefined })],
+    ]);
+    expect(inspect(pool, { depth: 9 }) + JSON.stringify(pool)).not.toContain("canary");
+  });
+
+  test("needs no limits, and turns its provider on by its first key", () => {
+    const yaml = "pools: { gpt: { targets: [openai/*], keys: ['${KEY_A}', '${KEY_B}'] } }";
+    const { providers, simulated } = config({ yaml, env });
+    expect([providers.get("openai")?.key?.reveal(), simulated]).toEqual(["canary-a", false]);
+    const own = config({ yaml, env: { ...env, ...KEY } });
+    expect(own.providers.get("openai")?.key?.reveal()).toBe("sk-real");
+    const off = config({ yaml: `${yaml}\nproviders: { openai: { enabled: false } }`, env });
+    expect(off.providers.has("openai")).toBe(false);
+  });
+
+  test.each([
+    [
+      "a variable that is not set",
+      "keys:\n      - ${KEY_A}\n      - { api_key: '${KEY_X}' }",
+      "signalbox.yaml:6:9  pools.gpt.keys[1]: the environment variable KEY_X is not set.",
+    ],
+    [
+      "one key twice",
+      "keys: ['${KEY_A}', '${KEY_B}', '${KEY_A}']",
+      "signalbox.yaml:4:36  pools.gpt.keys[2]: is the same key as keys[0]; each is an account of its own.",
+    ],
+    ["nothing", "keys: ['${KEY_X:-}']", "signalbox.yaml:4:12  pools.gpt.keys[0]: expected a key; found nothing."],
+    ["no keys", "keys: []", "signalbox.yaml:4:11  pools.gpt.keys: expected at least one key; found a object."],
+    [
+      "a name that would be a position",
+      "keys: [{ api_key: '${KEY_A}', name: '2' }]",
+      "signalbox.yaml:4:41  pools.gpt.keys[0].name: expected a letter, then letters, digits, - and _, at most 40 characters; found a string.",
+    ],
+    [
+      "two of one name",
+      "keys: [{ api_key: '${KEY_A}', name: eu }, { api_key: '${KEY_B}', name: eu }]",
+      'signalbox.yaml:3:5  pools.gpt: "gpt#eu" is the name of two accounts or pools; give one of them another.',
+    ],
+    [
+      "a misspelt limit",
+      "keys: [{ api_key: canary, concurency: 5 }]",
+      'signalbox.yaml:4:31  pools.gpt.keys[0]: unknown key "concurency". Did you mean "concurrency"? Accepted: api_key, name, rpm, tpm, itpm, otpm, rpd, tpd, concurrency, burst.',
+    ],
+  ])("%s is refused with its place, and without the key", (_, keys, message) => {
+    const yaml = `pools:\n  gpt:\n    targets: ['openai/gpt-*']\n    ${keys}\n`;
+    expect(mistakes({ yaml, env })).toEqual([message]);
+  });
+
+  test("is of one provider", () => {
+    const yaml = "pools: { all: { targets: [openai/*, anthropic/*], keys: ['${KEY_A}'] } }";
+    expect(mistakes({ yaml, env })).toEqual([
+      "signalbox.yaml:1:26  pools.all.targets: a pool with keys is of one provider; found openai, anthropic. Make a pool for each.",
+    ]);
+  });
+});
+
 describe("the command line wins over the environment, the environment over the file", () => {
   const file = "server: { host: 127.0.0.3, port: 3, max_body: 1MB }\ndata: file\nrules: file\n";
   const env = { SIGNALBOX_HOST: "127.0.0.2", SIGNALBOX_PORT: "2", SIGNALBOX_DATA: "env", SIGNALBOX_RULES: "env" };

@@ -274,6 +274,17 @@ test.each([
   expect(fleet.affinity("c")).toEqual({ target: "acme/a", cachedTokens: 5_000, hitProbability, lastUsedMs });
 });
 
+test("affinity: the cache is the account's, so a turn that another key answered begins anew", () => {
+  const { clock, fleet } = newFleet();
+  for (const usage of [hit, hit]) fleet.rememberAffinity({ ...C, account: "acme#1", usage });
+  expect(fleet.affinity("c")).toMatchObject({ target: "acme/a", account: "acme#1", hitProbability: 0.9 });
+  fleet.rememberAffinity({ ...C, account: "acme#2", usage: miss });
+  expect(fleet.affinity("c")).toMatchObject({ target: "acme/a", account: "acme#2", hitProbability: 0.5 });
+  const after = newFleet({ startMs: clock.nowMs });
+  expect(after.fleet.restore(fleet.export())).toBeUndefined();
+  expect(after.fleet.affinity("c")).toEqual(fleet.affinity("c"));
+});
+
 test("cached tokens are what was read and written where writes are told, and the whole prompt elsewhere", () => {
   const { fleet } = newFleet();
   const cachedTokens = (usage: Usage) => {

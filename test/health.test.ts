@@ -48,6 +48,44 @@ function times<T>(count: number, value: T): T[] {
   return Array.from({ length: count }, () => value);
 }
 
+describe("with several keys", () => {
+  const ONE: HealthTarget = { ...A, account: "pool#1" };
+  const TWO: HealthTarget = { ...A, account: "pool#2" };
+
+  test.each<[string, ProviderError, string, openMs: number]>([
+    ["a bad key", failed("auth"), "pool#1", 10 * MINUTE_MS],
+    ["an empty account", failed("quota"), "pool#1", 5 * MINUTE_MS],
+    ["a key that may not use the model", failed("auth", { status: 403 }), "p/a (pool#1)", 10 * MINUTE_MS],
+  ])("%s parks that key alone", (_, error, name, openMs) => {
+    const world = new World();
+    world.calls(ONE, error);
+    expect(world.health.status()).toMatchObject([{ scope: "account", name, state: "open", reason: error.kind }]);
+    expect([ONE, TWO, B].map((target) => world.health.admits(target))).toEqual([false, true, true]);
+    expect(world.openMs(ONE)).toBe(openMs);
+    // What it may not use is one model; what is bad or empty is all of the key.
+    expect(world.health.admits({ ...B, account: "pool#1" })).toBe(name.startsWith("p/a"));
+    const after = new World();
+    after.nowMs = world.nowMs;
+    expect(after.health.restore(world.health.export())).toBeUndefined();
+    expect([ONE, TWO].map((target) => after.health.admits(target))).toEqual([false, true]);
+    world.waitUntilHalfOpen(ONE);
+    world.calls(ONE, "ok");
+    expect(world.health.admits(ONE)).toBe(true);
+  });
+
+  test("what no key can help is the target's or the provider's, as with one", () => {
+    const world = new World();
+    world.calls(ONE, "overloaded", "overloaded");
+    world.calls(TWO, "overloaded");
+    expect(world.health.status()).toMatchObject([{ scope: "target", name: "p/a", state: "open" }]);
+    expect([ONE, TWO].map((target) => world.health.admits(target))).toEqual([false, false]);
+    const other = new World();
+    other.calls(ONE, "network");
+    other.calls(TWO, "network");
+    expect(other.health.status()).toMatchObject([{ scope: "provider", name: "p", state: "open" }]);
+  });
+});
+
 describe("whose failure it is", () => {
   const ROWS: [kind: ErrorKind, inARow: number, scope: "target" | "provider", openMs: number][] = [
     ["server", 5, "target", 5 * SECOND_MS],
@@ -598,3 +636,29 @@ function checkRun(run: Step[], seen: Set<string>): void {
     }
   }
 }
+
+describe("when nobody else could answer", () => {
+  test("one call a second finds out whether an open one has recovered", () => {
+    const world = new World();
+    expect(world.health.mayTry(A)).toBe(true);
+    world.calls(A, ...times(5, "server" as const));
+    expect([world.health.admits(A), world.health.mayTry(A)]).toEqual([false, true]);
+    world.calls(A, "server");
+    expect(world.health.mayTry(A)).toBe(false);
+    world.nowMs += 999;
+    expect(world.health.mayTry(A)).toBe(false);
+    world.nowMs += 1;
+    expect(world.health.mayTry(A)).toBe(true);
+    world.calls(A, "ok");
+    expect([world.health.mayTry(A), world.stateOf(A.name)]).toEqual([true, "half_open"]);
+  });
+
+  test("so many may wait for it, and whoever leaves makes room for the next", () => {
+    const { health } = new World();
+    const leaving = Array.from({ length: 1_024 }, () => health.awaitRecovery());
+    expect(leaving.every((leave) => leave !== undefined)).toBe(true);
+    expect(health.awaitRecovery()).toBeUndefined();
+    leaving[0]?.();
+    expect(health.awaitRecovery()).toBeDefined();
+  });
+});

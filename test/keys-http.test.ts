@@ -418,7 +418,7 @@ describe("/admin", () => {
       }
     }
     // Those of the two areas, and /health with each.
-    expect(listed).toBe(5 + 7 + 2);
+    expect(listed).toBe(6 + 9 + 2);
   });
 
   test("without SIGNALBOX_ADMIN_KEY it is closed, also to whoever is local", async () => {

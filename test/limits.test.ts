@@ -280,7 +280,7 @@ describe("waiting", () => {
     await granted(ask(limits));
     const second = ask(limits, { maxWaitMs: 2_000 });
     await time.advance(2_001);
-    expect(await second).toMatchObject({ kind: "refused", lacks: "concurrency" });
+    expect(await second).toMatchObject({ kind: "refused", lacks: "concurrency", queuedMs: 2_000 });
     expect(limits.status().queued).toBe(0);
   });
 
@@ -291,7 +291,7 @@ describe("waiting", () => {
     const second = ask(limits, { signal: leaving.signal });
     const third = ask(limits);
     leaving.abort();
-    expect(await second).toEqual({ kind: "cancelled" });
+    expect(await second).toEqual({ kind: "cancelled", queuedMs: 0 });
     first.reservation.settle(undefined, true);
     await time.advance(1);
     expect((await third).kind).toBe("granted");
@@ -350,6 +350,42 @@ describe("fairness", () => {
     const order = await served([...times(50, { key: "flood" }), ...times(3, { key: "ann" })]);
     expect(order).toHaveLength(53);
     expect(order.slice(0, 6).filter((key) => key === "ann")).toHaveLength(3);
+  });
+
+  test("whoever has nothing waiting is not refused for what a flooding key has", async () => {
+    const { limits, time } = setUp([poolOf("a", { requests: 60, burstMs: 1_000 })]);
+    const flood = Array.from({ length: 100 }, () => ask(limits, { key: "flood", maxWaitMs: 200_000 }));
+    const ann = ask(limits, { key: "ann", maxWaitMs: 10_000 });
+    const late = await ask(limits, { key: "flood", maxWaitMs: 10_000 });
+    expect(late).toMatchObject({ kind: "refused", lacks: "requests" });
+    await time.advance(5_000);
+    expect((await granted(ann)).queuedMs).toBeLessThan(3_000);
+    limits.close();
+    expect((await Promise.all(flood)).filter(({ kind }) => kind === "granted").length).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ["requests", { waitersMax: 10 }, 1],
+    ["bytes", { bytesMax: 1_000 }, 100],
+  ])("a key that fills the queue with %s gives way to others, its newest first", async (_, queue, bytes) => {
+    const { limits, time } = setUp([poolOf("a", { concurrency: 1 })], queue);
+    const running = await granted(ask(limits));
+    const told: string[] = [];
+    const wait = (key: string) => {
+      void ask(limits, { key, bytes, maxWaitMs: 200_000 }).then(({ kind }) => told.push(`${key} ${kind}`));
+    };
+    for (let call = 0; call < 10; call += 1) wait("flood");
+    for (const key of ["ann", "bob", "ann", "eve", "eve"]) wait(key);
+    await time.advance(1);
+    expect(limits.status().queued).toBe(10);
+    expect(told).toEqual(Array.from({ length: 5 }, () => "flood refused"));
+    // Nobody has more than the flooding key now has; it may not take their places in turn.
+    wait("flood");
+    await time.advance(1);
+    expect(told.at(-1)).toBe("flood refused");
+    expect(limits.status().queued).toBe(10);
+    running.reservation.settle(undefined, true);
+    limits.close();
   });
 
   test("one large request weighs as much as many small ones", async () => {

@@ -79,6 +79,7 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     connect: connectMs,
     queue: [planned.priority, planned.maxWaitMs],
     affinityTtl: affinityTtlMs,
+    affordable: planned.lowersMaxTokens,
     onFilter: planned.mayPassFilter ? "next" : "stop",
     drain: planned.drainMs,
     continuesStreams: planned.continuesStreams,

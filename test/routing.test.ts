@@ -32,6 +32,7 @@ const ON_DEMAND = [
   "connect",
   "queue",
   "affinityTtl",
+  "affordable",
   "onFilter",
   "drain",
   "continuesStreams",

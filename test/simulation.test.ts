@@ -6,10 +6,11 @@ import { drawArrivals, FLOODING_KEY } from "./simulator/callers.ts";
 import { Engine } from "./simulator/engine.ts";
 import { createAuditedLedger } from "./simulator/ledger.ts";
 import { isSuccess } from "./simulator/metrics.ts";
-import { DRAWN, meansOf } from "./simulator/oracle.ts";
+import { DRAWN, demandedWaitsMs, meansOf } from "./simulator/oracle.ts";
 import { Random } from "./simulator/random.ts";
 import { POLICIES, type PolicyName, type Run, simulate } from "./simulator/run.ts";
 import { SCENARIO_NAMES, scenario } from "./simulator/scenarios.ts";
+import { judgedBy, meanRun, type Target, textOf } from "./simulator/targets.ts";
 
 const SEED = 7;
 /** The Azure trace of 2023; it is not part of this repository. */
@@ -96,7 +97,7 @@ test.each(Object.keys(POLICIES) as PolicyName[])(
   },
 );
 
-const DRAWN_SCENARIOS = SCENARIO_NAMES.filter((name) => name !== "trace");
+const DRAWN_SCENARIOS = SCENARIO_NAMES.filter((name) => !name.startsWith("trace"));
 
 test.each(DRAWN_SCENARIOS)("every attempt is settled once and no loss goes unnoticed: %s", async (name) => {
   const { faults, metrics, asked } = await run(name, 2);
@@ -137,26 +138,221 @@ test("where nothing breaks off, the ledger's sum is the sum of the providers' bi
   expect(spentNanoUsd).toBeGreaterThan(0);
 });
 
+interface Level {
+  minutes: number;
+  /** What is reached on seeds nobody looked at while tuning. Where the aim is higher, `aim` says so: bench/SIMULATION.md. */
+  holds: Target[];
+  aim?: string;
+  /** By how much the router is better than a simpler policy over the same requests: `by` in the metric's own unit, or so many
+   *  times as small. */
+  beats: {
+    policy: PolicyName;
+    what: "success" | "wellBehaved" | "upstream429" | "wasted";
+    by?: number;
+    times?: number;
+  }[];
+}
+
+const LEVELS: Record<string, Level> = {
+  S1: {
+    minutes: 6,
+    holds: [
+      { what: "success", min: 0.998 },
+      { what: "wellBehavedAddedP99Ms", max: 1_000 },
+      { what: "costOverOracle", max: 1.15 },
+      { what: "upstream429", max: 0.01 },
+      { what: "wasted", max: 0.02 },
+    ],
+    aim: "success 99.95 % (streams that broke off are missing: see below) and p99 1 s for all keys",
+    beats: [{ policy: "round robin", what: "upstream429", times: 5 }],
+  },
+  "S2-75": {
+    minutes: 5,
+    holds: [
+      { what: "wellBehaved", min: 0.9975 },
+      { what: "success", min: 0.97 },
+      { what: "upstream429", max: 0.01 },
+      { what: "wasted", max: 0.05 },
+    ],
+    aim: "well-behaved 99.9 %, all 99.5 %",
+    beats: [
+      { policy: "round robin", what: "wellBehaved", by: 0.01 },
+      { policy: "round robin", what: "upstream429", times: 20 },
+      { policy: "shuffle", what: "success", by: 0.05 },
+    ],
+  },
+  "S2-95": {
+    minutes: 4,
+    holds: [
+      { what: "wellBehaved", min: 0.9975 },
+      { what: "success", min: 0.85 },
+      { what: "upstream429", max: 0.01 },
+      { what: "wasted", max: 0.08 },
+    ],
+    aim: "well-behaved 99.9 %, all 98.5 %",
+    beats: [
+      { policy: "round robin", what: "wellBehaved", by: 0.03 },
+      { policy: "shuffle", what: "wellBehaved", by: 0.07 },
+      { policy: "shuffle", what: "success", by: 0.05 },
+    ],
+  },
+  "S2-120": {
+    minutes: 3,
+    holds: [
+      { what: "wellBehaved", min: 0.985 },
+      { what: "worstKey", min: 0.95 },
+      { what: "jain", min: 0.99 },
+      { what: "upstream429", max: 0.01 },
+    ],
+    aim: "well-behaved 99.5 %, worst key 97 %",
+    beats: [
+      { policy: "round robin", what: "wellBehaved", by: 0.08 },
+      { policy: "shuffle", what: "success", by: 0.02 },
+    ],
+  },
+  S4: {
+    minutes: 6,
+    holds: [
+      { what: "s until within 10 % of the new limit", max: 20 },
+      { what: "s until back at 90 %", max: 60 },
+      { what: "429 per request in the 30 s after the cut", max: 0.1 },
+      { what: "success", min: 1 },
+    ],
+    beats: [],
+  },
+  S5: {
+    minutes: 5,
+    holds: [
+      { what: "wellBehaved", min: 0.997 },
+      { what: "upstream429", max: 0.04 },
+    ],
+    aim: "0.03 refusals per request: over twenty minutes they are; in the first five everything has yet to be learnt",
+    beats: [
+      { policy: "round robin", what: "upstream429", times: 10 },
+      { policy: "shuffle", what: "success", by: 0.05 },
+    ],
+  },
+  S6: {
+    minutes: 4,
+    holds: [
+      { what: "success", min: 0.998 },
+      { what: "upstream429", max: 0.03 },
+      { what: "wasted", max: 0.04 },
+    ],
+    beats: [{ policy: "round robin", what: "wasted", times: 4 }],
+  },
+  S7: {
+    minutes: 2,
+    holds: [
+      { what: "wellBehaved", min: 0.997 },
+      { what: "jain", min: 0.99 },
+      { what: "upstream429", max: 0.01 },
+    ],
+    beats: [
+      { policy: "round robin", what: "wellBehaved", by: 0.05 },
+      { policy: "shuffle", what: "wellBehaved", by: 0.1 },
+    ],
+  },
+  S8: {
+    minutes: 4,
+    holds: [
+      { what: "silentLosses", max: 0 },
+      { what: "success", min: 0.9 },
+      { what: "wasted", max: 0.15 },
+    ],
+    beats: [],
+  },
+  S13: {
+    minutes: 5,
+    holds: [
+      { what: "s until 90 % succeed again", max: 90 },
+      { what: "attempts per request in the outage", max: 2 },
+      { what: "success", min: 0.92 },
+      { what: "wasted", max: 0.13 },
+    ],
+    aim: "one failed attempt per request: so it is in an outage of two minutes, this one lasts thirty seconds",
+    beats: [
+      { policy: "round robin", what: "wasted", times: 3 },
+      { policy: "shuffle", what: "success", by: 0.08 },
+    ],
+  },
+  S14: {
+    minutes: 4,
+    holds: [
+      { what: "success", min: 0.998 },
+      { what: "wasted", max: 0.01 },
+      { what: "upstream429", max: 0.01 },
+    ],
+    beats: [{ policy: "round robin", what: "upstream429", times: 10 }],
+  },
+};
+
+/** Looked at by nobody while the router was tuned. */
+const SEEDS = [31, 32, 33];
+
+async function meanOf(name: string, minutes: number, policy: PolicyName, rule?: string) {
+  const runs: Run[] = [];
+  for (const seed of SEEDS) runs.push(await simulate(scenario(name, minutes), policy, { seed, rule }));
+  return { runs, ...meanRun(runs) };
+}
+
+describe.each(Object.entries(LEVELS))("%s, three seeds", (name, { minutes, holds, aim, beats }) => {
+  const title = `reaches its level${aim === undefined ? "" : ` (the aim: ${aim})`}, and is that much better than simpler policies`;
+  test(title, { timeout: 120_000 }, async () => {
+    const router = await meanOf(name, minutes, "signalbox");
+    const short = judgedBy(holds, router).filter(({ isMet }) => !isMet);
+    const again = `npm run simulate -- --policy signalbox --scenario ${name} --minutes ${minutes} --seed`;
+    const told = short.map(({ target, value }) => {
+      const worst = router.runs.map((run, at) => `${again} ${SEEDS[at]}: ${judgedBy([target], run)[0]?.value}`);
+      return `${textOf(target)}, found ${value}\n${worst.join("\n")}`;
+    });
+    expect(told).toEqual([]);
+    const others = new Map<PolicyName, Awaited<ReturnType<typeof meanOf>>>();
+    for (const { policy, what, by = 0, times = 1 } of beats) {
+      const other = others.get(policy) ?? (await meanOf(name, minutes, policy));
+      others.set(policy, other);
+      const [own, theirs] = [router.metrics[what], other.metrics[what]];
+      const words = `${what}: ${own} against ${theirs} of ${policy}`;
+      if (what === "success" || what === "wellBehaved") expect(own, words).toBeGreaterThan(theirs + by);
+      else expect(own * times, words).toBeLessThan(theirs);
+    }
+  });
+});
+
 describe("what callers get", () => {
-  test("calm: nearly everything, at once, near the lowest price", async () => {
-    const { metrics } = await run("S1", 6);
-    expect(metrics.success).toBeGreaterThan(0.998);
-    expect(metrics.upstream429).toBeLessThan(0.05);
-    expect(metrics.wasted).toBeLessThan(0.06);
-    expect(metrics.costOverOracle).toBeLessThan(1.25);
+  test("where a rule lets streams go on elsewhere, those that break off are not lost either: all but one in two thousand", async () => {
+    const { metrics } = await meanOf("S1", 4, "signalbox", "stream_failover: continue");
+    expect(metrics.success).toBeGreaterThanOrEqual(0.9995);
   });
 
-  test("a burst of twice the limit of the only provider is hidden by the queue", async () => {
-    const { metrics } = await run("S3", 2);
-    expect(metrics.surfaced429).toBe(0);
-    expect(metrics.upstream429).toBeLessThan(0.02);
-    expect(metrics.success).toBe(1);
-  });
+  test.each(["S3", "S3-uneven"])(
+    "a burst of twice the only provider's limit for 30 s is hidden by the queue, at the delay that arithmetic demands: %s",
+    async (name) => {
+      const { profiles } = scenario(name, 2);
+      const { limits, enforcement } = profiles[0] as (typeof profiles)[0];
+      const burstMs = enforcement.kind === "bucket" ? enforcement.burstMs : 0;
+      // Of uneven keys these seeds once surfaced refusals.
+      for (const seed of [5, 7, 12]) {
+        const { metrics, asked } = await run(name, 2, "signalbox", seed);
+        expect([metrics.surfaced429, metrics.upstream429, metrics.success], `seed ${seed}`).toEqual([0, 0, 1]);
+        const added = asked.map(({ answer, latencyMs }) => latencyMs - answer.ownMs).sort((a, b) => a - b);
+        const inOrder = asked.map(({ arrival }) => arrival).sort((a, b) => a.atMs - b.atMs);
+        const demanded = demandedWaitsMs(inOrder, limits.requests ?? 0, burstMs);
+        const mean = (all: readonly number[]) => all.reduce((sum, ms) => sum + ms, 0) / all.length;
+        expect(mean(demanded)).toBeGreaterThan(1_000);
+        expect(mean(added) / mean(demanded), `mean added delay, seed ${seed}`).toBeLessThan(1.1);
+        // Keys that ask for about the same wait for about as long as the queue is; of uneven ones the busiest waits for the others.
+        const at99 = (all: readonly number[]) => all[Math.floor(0.99 * all.length)] ?? 0;
+        if (name === "S3") expect(at99(added) / at99(demanded), `p99, seed ${seed}`).toBeLessThan(1.3);
+      }
+    },
+  );
 
-  test("a flooding key takes nothing from those who behave, as it does without fairness", async () => {
-    const [signalbox, robin] = [await run("S7", 4), await run("S7", 4, "round robin")];
-    expect(signalbox.metrics.wellBehaved).toBeGreaterThan(0.99);
-    expect(signalbox.metrics.wellBehaved).toBeGreaterThan(robin.metrics.wellBehaved + 0.05);
+  test("an outage of all providers for twelve seconds is waited out by nearly everybody", async () => {
+    const { metrics } = await meanOf("S13", 2, "signalbox");
+    const { metrics: shuffled } = await meanOf("S13", 2, "shuffle");
+    expect(metrics.success).toBeGreaterThan(0.95);
+    expect(metrics.success).toBeGreaterThan(shuffled.success + 0.04);
   });
 
   test("a naive client of one provider is far worse off", async () => {
@@ -167,9 +363,9 @@ describe("what callers get", () => {
 
   test("a recorded trace of real traffic is answered", async (context) => {
     if (TRACE === undefined || !existsSync(TRACE)) context.skip("SIGNALBOX_TRACE does not name a trace to replay");
-    const { metrics, asked, faults } = await run("trace", 3);
+    const { metrics, asked, faults } = await run("trace-75", 3);
     expect(asked.filter(isSuccess).length).toBeGreaterThan(0.99 * asked.length);
-    expect(metrics.upstream429).toBeLessThan(0.05);
+    expect(metrics.upstream429).toBeLessThan(0.01);
     expect(faults).toEqual([]);
   });
 });

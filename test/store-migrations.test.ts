@@ -7,7 +7,7 @@ import { openLedger } from "../src/store/ledger.ts";
 import { migrate } from "../src/store/migrate.ts";
 import { usageReport } from "../src/store/reports.ts";
 import { unpackStory } from "../src/store/story.ts";
-import { DAY_MS as START_MS } from "./store-rows.ts";
+import { openedRow, DAY_MS as START_MS } from "./store-rows.ts";
 import { databasePath, newDir, tables, wrongSums } from "./store-support.ts";
 
 const DAY_MS = 86_400_000;
@@ -185,6 +185,30 @@ test.each([1, 2, 3])(
     expect(kept.prepare("SELECT * FROM requests ORDER BY request_id").raw().all()).toEqual(requestsThen);
   },
 );
+
+test("calls that were booked before accounts were told have none, and are otherwise as they were", async () => {
+  const dir = newDir();
+  const earlier = newDir();
+  for (const name of readdirSync(MIGRATIONS).sort().slice(0, 5))
+    copyFileSync(join(MIGRATIONS, name), join(earlier, name));
+  const old = openForWriting(databasePath(dir), 0);
+  migrate(old, earlier);
+  old.exec(`
+    INSERT INTO texts VALUES (1, 'catalog-1');
+    INSERT INTO dimensions VALUES (1, 'team-a', '', '', '', '[]', 'chat', 'acme', 'm');
+    INSERT INTO attempt_rows (request_id, attempt, state, dimension, opened_at_ms, catalog, total_ms, cost_nano_usd)
+    VALUES ('a', 1, 1, 1, ${START_MS}, 1, 900, 7)`);
+  const before = old.prepare("SELECT * FROM attempts").all();
+  old.close();
+  const ledger = await openLedger({ dir });
+  ledger.openAttempt(openedRow("b", { account: "acme#2" }));
+  await ledger.close();
+  const db = new SqliteDatabase(databasePath(dir), { readonly: true });
+  onTestFinished(() => void db.close());
+  const now = db.prepare("SELECT * FROM attempts ORDER BY request_id").all() as { account: string | null }[];
+  expect(now[0]).toEqual({ ...(before[0] as object), account: null });
+  expect(now[1]).toMatchObject({ request_id: "b", account: "acme#2" });
+});
 
 test("a file of an earlier version can become smaller from then on", async () => {
   const dir = newDir();

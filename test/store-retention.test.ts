@@ -132,6 +132,24 @@ test("texts, prices and dimensions nobody refers to any more are removed, and th
   expect(days(tables(dir).requests)).toEqual(range(70, 101));
 });
 
+test("the name of an account stays while a call that was made with it does", async () => {
+  const { dir, ledger } = await openTestLedger();
+  for (const [day, account] of [
+    [0, "claude#old"],
+    [99, "claude#2"],
+  ] as const) {
+    const atMs = START_MS + day * DAY_MS;
+    const id = idAt(atMs);
+    ledger.openAttempt(openedRow(id, { openedAtMs: atMs, account }));
+    ledger.settleAttempt(settledRow(id, { endedAtMs: atMs + 900 }));
+    ledger.finishRequest(finishedRow(id, { receivedAtMs: atMs, endedAtMs: atMs + 901 }));
+  }
+  await ledger.flush();
+  await ledger.housekeep(START_MS + 100 * DAY_MS);
+  expect(tables(dir).attempts.map(({ account }) => account)).toEqual(["claude#2"]);
+  expect(query(dir, "SELECT text FROM texts WHERE text LIKE 'claude#%'")).toEqual([{ text: "claude#2" }]);
+});
+
 test("the dimensions of sums that were kept for a time only go with them", async () => {
   const { dir, ledger } = await openTestLedger();
   for (const day of range(0, 100)) bookDay(ledger, day);

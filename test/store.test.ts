@@ -44,7 +44,7 @@ test("what is told about an attempt and a request is read back exactly, and what
     ...{ inputTokens: 9_000_000_000, cacheReadTokens: 0, cacheWriteTokens: 3, cacheWrite1hTokens: 4 },
     ...{ outputTokens: 5, reasoningTokens: 6, audioInputTokens: 7, audioOutputTokens: 8 },
   };
-  ledger.openAttempt(openedRow("req-1", { model: 'ünïcode "quoted"\nmodel 🚦' }));
+  ledger.openAttempt(openedRow("req-1", { model: 'ünïcode "quoted"\nmodel 🚦', account: "claude#2" }));
   ledger.settleAttempt(settledRow("req-1", { usage, costNanoUsd: Number.MAX_SAFE_INTEGER, firstByteMs: 12.6 }));
   ledger.finishRequest(finishedRow("req-1"));
   ledger.openAttempt(openedRow("req-2"));
@@ -63,13 +63,13 @@ test("what is told about an attempt and a request is read back exactly, and what
     ...usage,
     ...{ usageMore: null, estimatedNanoUsd: null, reservedNanoUsd: null, rates: null },
     ...{ costNanoUsd: Number.MAX_SAFE_INTEGER, priceStatus: "exact", httpStatus: 200, errorKind: null },
-    ...{ endReason: "complete", upstreamRequestId: "up-1", finishReason: "stop" },
+    ...{ endReason: "complete", upstreamRequestId: "up-1", finishReason: "stop", account: "claude#2" },
   });
   expect(attemptRows[1]).toMatchObject({
     ...{ requestId: "req-2", firstByteMs: null, inputTokens: null, cacheReadTokens: null, cacheWriteTokens: null },
     ...{ cacheWrite1hTokens: null, outputTokens: null, reasoningTokens: null, audioInputTokens: null },
     ...{ audioOutputTokens: null, costNanoUsd: null, httpStatus: null, errorKind: "network", endReason: "failed" },
-    ...{ upstreamRequestId: null, finishReason: null },
+    ...{ upstreamRequestId: null, finishReason: null, account: null },
   });
   const { key, errorKind: _, decision, trace, ...rest } = finishedRow("req-1");
   expect(requestRows[0]).toEqual({
@@ -247,7 +247,16 @@ test("the drizzle schema and the migrated database have the same columns", () =>
     .pluck()
     .all();
   const readByDrizzle = [attempts, dimensions, requests, rollupDays, rollupHours, rollupMinutes, statistics];
-  const others = ["attempt_rows", "keys", "keys_version", "notes", "rates", "request_rows", "texts"];
+  const others = [
+    "attempt_rows",
+    "keys",
+    "keys_version",
+    "notes",
+    "rates",
+    "request_rows",
+    "rollup_model_days",
+    "texts",
+  ];
   expect(names).toEqual([...readByDrizzle.map((table) => getTableConfig(table).name), ...others].sort());
   for (const table of readByDrizzle) {
     const { name, columns } = getTableConfig(table);

@@ -68,6 +68,18 @@ async function readAll(opened: Opened): Promise<{ text: string; error: ProviderE
   }
 }
 
+test("a thousand calls to one provider are under way at the same time", async () => {
+  const waiting: ServerResponse[] = [];
+  const { url } = await serve((_, response) => {
+    waiting.push(response);
+    // None is answered before all have arrived.
+    if (waiting.length === 1_000) for (const one of waiting) one.end("{}");
+  });
+  const door = upstream();
+  const answers = await Promise.all(Array.from({ length: 1_000 }, () => open(url, {}, door).then(readAll)));
+  expect(answers.filter(({ text }) => text !== "{}")).toEqual([]);
+});
+
 describe("a provider that answers", () => {
   test("gets method, path, headers and body as they were given", async () => {
     const { url } = await serve((request, response) => {

@@ -321,11 +321,14 @@ describe("a call with a token", () => {
     const input = {
       requestId: "r",
       number: 1,
-      caller: "c",
+      caller: { key: "c" },
       request,
       target,
       repairs: [],
       lease: { heard() {}, counted() {}, end() {}, cancel() {} },
+      money: { reservedNanoUsd: undefined, estimateNanoUsd() {}, settle() {}, cancel() {} },
+      inView: (error: unknown) => error,
+      unfit() {},
       signal: new AbortController().signal,
     };
     const result = await callOnce(deps as unknown as AttemptDeps, input as unknown as AttemptInput);

@@ -113,24 +113,43 @@ export function unpricedFinding(provider: string, model: string, reason: "no_pri
   };
 }
 
-export function outOfMoneyFinding(provider: string, model: string): Finding {
+/** What was called when a provider refused the router. */
+interface Refused {
+  provider: string;
+  model: string;
+  /** With which of several keys, by its name. */
+  account?: string | undefined;
+}
+
+export function outOfMoneyFinding(refused: Refused): Finding {
+  const provider = word(refused.provider);
+  const { of, others, data } = wordsOf(refused);
   return {
     type: "provider_out_of_money",
     severity: "critical",
-    title: `${word(provider)} is out of money`,
-    text: `${word(provider)} refuses calls because the account's money or quota is used up (asked for ${word(model)}). Other providers answer where the rules name any.`,
-    data: { provider: word(provider), model: word(model) },
+    title: `${provider} is out of money${of}`,
+    text: `${provider} refuses calls${of} because the account's money or quota is used up (asked for ${word(refused.model)}). ${others}`,
+    data,
   };
 }
 
-export function keyRefusedFinding(provider: string, model: string): Finding {
+export function keyRefusedFinding(refused: Refused): Finding {
+  const provider = word(refused.provider);
+  const { of, others, data } = wordsOf(refused);
   return {
     type: "provider_key_refused",
     severity: "critical",
-    title: `${word(provider)} refuses the router's key`,
-    text: `${word(provider)} does not accept the router's key for ${word(model)}: it is wrong, expired, or may not use this model. Other providers answer where the rules name any.`,
-    data: { provider: word(provider), model: word(model) },
+    title: `${provider} refuses the router's key${of}`,
+    text: `${provider} does not accept the router's key${of} for ${word(refused.model)}: it is wrong, expired, or may not use this model. ${others}`,
+    data,
   };
+}
+
+function wordsOf({ provider, model, account }: Refused): { of: string; others: string; data: JsonObject } {
+  const data = { provider: word(provider), model: word(model) };
+  if (account === undefined) return { of: "", others: "Other providers answer where the rules name any.", data };
+  const others = "Other keys of its pool answer, and other providers, where there are any.";
+  return { of: ` (${word(account)})`, others, data: { ...data, account: word(account) } };
 }
 
 export function testFinding(): Finding {

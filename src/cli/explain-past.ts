@@ -32,6 +32,7 @@ function requestLines({ request }: RequestReport): string[] {
     `received   ${new Date(request.receivedAtMs).toISOString()}, key "${request.callerKey}", rules ${request.snapshotId}`,
     `model      ${request.modelRequested}`,
     `decision   ${request.decision}`,
+    ...(request.queuedMs === null ? [] : [`waited     ${seconds(request.queuedMs)} for a place at a provider`]),
     ...request.warnings.map((warning) => `warning    ${warning}`),
     `answered   ${request.status}${failed} after ${seconds(request.endedAtMs - request.receivedAtMs)}`,
   ];
@@ -61,7 +62,8 @@ function attemptLine(row: RequestReport["attempts"][number]): string {
   const time = row.endedAtMs === null ? "" : ` in ${seconds(row.endedAtMs - row.openedAtMs)}`;
   const cost = row.costNanoUsd === null ? "no cost known" : `$${formatUsd(row.costNanoUsd)}`;
   const tokens = `${row.inputTokens ?? "?"} tokens in, ${row.outputTokens ?? "?"} out`;
-  return `call ${row.attempt}     ${row.provider}/${row.model}: ${end}${error}${time}, ${tokens}, ${cost}`;
+  const account = row.account === null ? "" : ` with ${row.account}`;
+  return `call ${row.attempt}     ${row.provider}/${row.model}${account}: ${end}${error}${time}, ${tokens}, ${cost}`;
 }
 
 function seconds(ms: number): string {

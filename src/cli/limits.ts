@@ -18,6 +18,7 @@ Options:
   -h, --help     This text
 
 A pool's limits are configured (pools: in signalbox.yaml), told by the provider's headers, or learnt from its refusals.
+A pool with several keys has a line for each: gpt#1, gpt#eu.
 Scale: the share of them that is used at present; it falls with a refusal and grows back.
 `;
 

@@ -8,6 +8,8 @@ import type { SavedAffinity } from "./saved.ts";
 export interface AffinitySeen {
   id: string;
   target: string;
+  /** With whose key it was called, where the target has several. */
+  account?: string | undefined;
   usage: Usage | undefined;
   /** How long the target's provider keeps a prompt after its last use, when the catalogue knows. */
   cacheTtlMs: number | undefined;
@@ -20,6 +22,7 @@ const NAMES_MAX = 1_000;
 
 interface Home {
   target: string;
+  account: string | undefined;
   cachedTokens: number;
   confirmed: boolean;
   /** In a row. */
@@ -40,9 +43,11 @@ export class Affinities {
   /** The target that answered is the conversation's home now, whoever was before. */
   remember({ id, usage, cacheTtlMs, ...seen }: AffinitySeen, nowMs: number): void {
     const target = this.#names.touch(seen.target, () => seen.target);
-    const home = this.#homes.touch(id, () => newHome(target, nowMs));
-    const wasExpected = home.target === target && !isExpired(home, nowMs) && home.cachedTokens > 0;
-    if (!wasExpected) Object.assign(home, newHome(target, nowMs));
+    const { account } = seen;
+    const home = this.#homes.touch(id, () => newHome({ target, account }, nowMs));
+    const isHome = home.target === target && home.account === account;
+    const wasExpected = isHome && !isExpired(home, nowMs) && home.cachedTokens > 0;
+    if (!wasExpected) Object.assign(home, newHome({ target, account }, nowMs));
     const readTokens = usage?.cacheReadTokens;
     if (readTokens !== undefined && readTokens > 0) {
       home.confirmed = true;
@@ -63,32 +68,34 @@ export class Affinities {
       this.#homes.delete(id);
       return undefined;
     }
-    const { target, cachedTokens, lastUsedMs } = home;
-    return { target, cachedTokens, hitProbability: hitProbabilityOf(home), lastUsedMs };
+    const { target, account, cachedTokens, lastUsedMs } = home;
+    const where = account === undefined ? { target } : { target, account };
+    return { ...where, cachedTokens, hitProbability: hitProbabilityOf(home), lastUsedMs };
   }
 
   save(countMax: number, nowMs: number): SavedAffinity[] {
     const newest = this.#homes.newest(countMax).filter(([, home]) => !isExpired(home, nowMs));
-    return newest.map(([id, { target, cachedTokens, confirmed, misses, lastUsedMs, ttlMs }]) => {
-      return [id, target, cachedTokens, confirmed, misses, lastUsedMs, ttlMs];
+    return newest.map(([id, { target, account, cachedTokens, confirmed, misses, lastUsedMs, ttlMs }]) => {
+      const known = [id, target, cachedTokens, confirmed, misses, lastUsedMs, ttlMs] as const;
+      return account === undefined ? [...known] : [...known, account];
     });
   }
 
   /** Where both know a conversation, its later use counts. */
   restore(saved: SavedAffinity[], nowMs: number): void {
-    for (const [id, name, cachedTokens, confirmed, misses, usedMs, ttlMs] of saved) {
+    for (const [id, name, cachedTokens, confirmed, misses, usedMs, ttlMs, account] of saved) {
       // A clock that was set back would otherwise leave homes that never expire.
       const lastUsedMs = Math.min(usedMs, nowMs);
       if ((this.#homes.peek(id)?.lastUsedMs ?? -1) >= lastUsedMs) continue;
       const target = this.#names.touch(name, () => name);
-      const home = this.#homes.touch(id, () => newHome(target, nowMs));
-      Object.assign(home, { target, cachedTokens, confirmed, misses, lastUsedMs, ttlMs });
+      const home = this.#homes.touch(id, () => newHome({ target, account }, nowMs));
+      Object.assign(home, { target, account, cachedTokens, confirmed, misses, lastUsedMs, ttlMs });
     }
   }
 }
 
-function newHome(target: string, nowMs: number): Home {
-  return { target, cachedTokens: 0, confirmed: false, misses: 0, lastUsedMs: nowMs, ttlMs: 0 };
+function newHome(where: Pick<Home, "target" | "account">, nowMs: number): Home {
+  return { ...where, cachedTokens: 0, confirmed: false, misses: 0, lastUsedMs: nowMs, ttlMs: 0 };
 }
 
 function isExpired({ lastUsedMs, ttlMs }: Home, nowMs: number): boolean {

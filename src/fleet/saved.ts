@@ -28,7 +28,8 @@ const history = z.object({
   sketch: slowSketch,
 });
 
-/** By position, since there are thousands: id, target, cached tokens, confirmed, misses, last use, lifetime. */
+/** By position, since there are thousands: id, target, cached tokens, confirmed, misses, last use, lifetime; the account
+ *  where the target has several. */
 const affinity = z.tuple([
   z.string().max(100),
   z.string(),
@@ -37,6 +38,7 @@ const affinity = z.tuple([
   z.int().nonnegative(),
   ms,
   z.number().nonnegative(),
+  z.string().optional(),
 ]);
 
 export const savedFleet = z.object({

@@ -15,6 +15,8 @@ const JITTER = 0.2;
 /** What a provider says about itself (Retry-After) is believed up to this. */
 const TOLD_MS_MAX = 300_000;
 const HALF_LIFE_MS = 20_000;
+/** While open, and for want of anything better, one call so often finds out whether it is over. */
+const TRY_EVERY_MS = 1_000;
 const SAMPLES_MIN = 10;
 const RATE_MAX = 0.5;
 /** After so many successes in a row at the widest, it closes. */
@@ -31,6 +33,7 @@ export class Breaker {
   /** The same for parking, apart: an endpoint that was unreachable says nothing about how long money is missing. */
   #parkings = 0;
   #closedAtMs = 0;
+  #triedAtMs = Number.NEGATIVE_INFINITY;
   #reason: string | undefined;
   #inARow = 0;
   /** Decaying counts of outcomes. */
@@ -58,6 +61,11 @@ export class Breaker {
     return state === "closed" || (state === "half_open" && this.#running < this.#places);
   }
 
+  /** Whether a call may go there although it is not admitted, when nobody else could answer it either. */
+  mayTry(nowMs: number): boolean {
+    return this.state(nowMs) !== "open" || nowMs - this.#triedAtMs >= TRY_EVERY_MS;
+  }
+
   get openUntilMs(): number {
     return this.#state === "closed" ? 0 : this.#openUntilMs;
   }
@@ -77,7 +85,7 @@ export class Breaker {
 
   /** A call begins; the number is to be given back with its outcome. */
   begin(nowMs: number): number {
-    this.state(nowMs);
+    if (this.state(nowMs) === "open") this.#triedAtMs = nowMs;
     this.#running += 1;
     return this.#era;
   }

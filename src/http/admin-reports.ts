@@ -128,6 +128,7 @@ const attemptAnswer = z.object({
   end_reason: z.string().nullable(),
   finish_reason: z.string().nullable(),
   upstream_request_id: z.string().nullable(),
+  account: z.string().nullable().describe("With which of the provider's keys, where it is called with several."),
 });
 
 export const requestsAnswer = z.object({
@@ -307,6 +308,7 @@ function attemptJson(row: ReportedAttempt): z.input<typeof attemptAnswer> {
     end_reason: row.endReason,
     finish_reason: row.finishReason,
     upstream_request_id: row.upstreamRequestId,
+    account: row.account,
   };
 }
 

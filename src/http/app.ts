@@ -1,5 +1,6 @@
 // The HTTP surface: which routes exist, who may call them, and what is said about all others.
 import { Hono } from "hono";
+import type { BudgetSpec } from "../budget-spec.ts";
 import type { Caller } from "../routing/plan.ts";
 import type { Snapshot } from "../routing/snapshot.ts";
 import { type AdminOperation, adminRoutes } from "./admin.ts";
@@ -19,6 +20,8 @@ export interface AppOptions extends ChatRouteOptions {
   adminOperations: readonly AdminOperation[];
   /** What a caller has spent, as far as somebody keeps count. */
   spentOf?: (caller: Caller) => Spent | undefined;
+  /** Its own budgets, and those it has by configuration. */
+  budgetsOf?: (caller: Caller) => readonly BudgetSpec[];
   /** Of this program. */
   version: string;
   nowMs(): number;
@@ -41,7 +44,7 @@ const EXPLAIN = "/v1/route/explain";
 
 /** Everything the router answers to. A path that is not here is refused, under /v1 and /admin only after the key is. */
 export function routesOf(options: AppOptions): Route[] {
-  const { snapshot, spentOf } = options;
+  const { snapshot, spentOf, budgetsOf } = options;
   return [
     { method: "GET", path: "/health", role: "anyone", handle: (context) => healthRoute(context, options.health()) },
     {
@@ -74,7 +77,10 @@ export function routesOf(options: AppOptions): Route[] {
       method: "GET",
       path: "/v1/key",
       role: "caller",
-      handle: (context) => context.json(keyInfo(context.get("caller"), spentOf?.(context.get("caller")))),
+      handle: (context) => {
+        const caller = context.get("caller");
+        return context.json(keyInfo(caller, spentOf?.(caller), budgetsOf?.(caller)));
+      },
     },
     {
       method: "GET",

@@ -11,7 +11,7 @@ import { type Admitted, type CallerGate, durationText, type Ending } from "../li
 import { toCallerError } from "../retry.ts";
 import { affinityId } from "../routing/affinity-id.ts";
 import type { Caller } from "../routing/plan.ts";
-import { type Answer, budgetHeader, sendBuffered, sendStream } from "./answers.ts";
+import { type Answer, budgetHeader, queuedHeader, sendBuffered, sendStream } from "./answers.ts";
 import { attributionOf, tagsOf } from "./attribution.ts";
 import { type AppContext, callerError, readBody } from "./context.ts";
 import { routingMetadata } from "./metadata.ts";
@@ -38,9 +38,7 @@ export async function chatRoute(context: AppContext, options: ChatRouteOptions):
   let ending: Ending = { kind: "made", tokens: undefined };
   try {
     const outcome = await options.gateway.run(input);
-    const headers = admission.headers();
-    context.set("limitHeaders", headers);
-    for (const [name, value] of Object.entries(headers)) context.header(name, value);
+    context.set("limitHeaders", admission.headers());
     const response = await answerWith(context, options, input, outcome);
     ending = endingOf(outcome);
     return response;
@@ -88,11 +86,12 @@ async function answerWith(
   const asked = { model: request.body.model, decision: outcome.decision };
   const metadata = () => routingMetadata((name) => context.req.header(name), asked, outcome.story, answeredBy);
   if (outcome.kind === "failed") {
-    return refuse(context, inbound, withMetadata(outcome.error, metadata()), failureHeaders(outcome));
+    const headers = { ...context.get("limitHeaders"), ...failureHeaders(outcome) };
+    return refuse(context, inbound, withMetadata(outcome.error, metadata()), headers);
   }
   const answer: Answer = { context, inbound, request, metadata };
-  if (outcome.kind === "buffered") return sendBuffered(answer, outcome);
-  await sendStream(answer, outcome);
+  if (outcome.kind === "buffered") sendBuffered(answer, outcome);
+  else await sendStream(answer, outcome);
   return RESPONSE_ALREADY_SENT;
 }
 
@@ -188,6 +187,7 @@ function failureHeaders(outcome: Extract<Outcome, { kind: "failed" }>): Record<s
   const headers: Record<string, string> = {
     "x-signalbox-attempts": String(outcome.attempts),
     "x-signalbox-decision": outcome.decision,
+    ...queuedHeader(outcome),
     ...budgetHeader(outcome),
   };
   if (outcome.retryAfterMs !== undefined) Object.assign(headers, retryHeaders(outcome.retryAfterMs));

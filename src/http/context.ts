@@ -11,7 +11,7 @@ export interface Env {
     requestId: string;
     receivedAtMs: number;
     caller: Caller;
-    /** What is left of the caller's limits, for the head of a stream. */
+    /** What is left of the caller's limits, for the head of the answer. */
     limitHeaders: Record<string, string> | undefined;
   };
 }

@@ -8,8 +8,12 @@ import type { Caller } from "../routing/plan.ts";
 export type Spent = Record<BudgetWindow, number>;
 
 /** `undefined` spending is unknown, and shown as `null`. Dollars are JSON numbers, as OpenRouter's are. */
-export function keyInfo(caller: Caller, spent: Spent | undefined): JsonObject {
-  const budgets = (caller.budgets ?? []).map((budget) => budgetInfo(budget, spent));
+export function keyInfo(
+  caller: Caller,
+  spent: Spent | undefined,
+  specs: readonly BudgetSpec[] = caller.budgets ?? [],
+): JsonObject {
+  const budgets = specs.map((budget) => budgetInfo(budget, spent));
   const binding = tightest(budgets);
   return {
     data: {

@@ -88,6 +88,7 @@ export interface ReportedAttempt {
   endReason: string | null;
   finishReason: string | null;
   upstreamRequestId: string | null;
+  account: string | null;
 }
 
 /** None of these blocks the thread that serves, and none rejects. */

@@ -15,9 +15,19 @@ export interface Need {
   expectedMs: number;
 }
 
-const DIMENSIONS = ["requests", "tokens", "input_tokens", "output_tokens"] as const;
+export const DIMENSIONS = ["requests", "tokens", "input_tokens", "output_tokens"] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 export type Amounts = Readonly<Record<Dimension, number>>;
+
+/** Windows of headers that a rate can follow; without a period they are per minute, as at OpenAI and Anthropic. */
+export const COUNTED: Readonly<Record<string, { dimension: Dimension; minutes: number }>> = Object.fromEntries(
+  DIMENSIONS.flatMap((dimension) => [
+    [dimension, { dimension, minutes: 1 }],
+    [`${dimension}/minute`, { dimension, minutes: 1 }],
+    [`${dimension}/second`, { dimension, minutes: 1 / 60 }],
+    [`project_${dimension}`, { dimension, minutes: 1 }],
+  ]),
+);
 
 const ORDINARY: Accounting = { cachedInput: "counted", output: "actual" };
 
@@ -44,13 +54,3 @@ function together(accounting: Accounting, of: { input: number; cached: number; o
   const output = accounting.output === "none" ? 0 : of.output;
   return { requests: 1, input_tokens: input, output_tokens: output, tokens: input + output };
 }
-
-/** Windows of headers that a rate can follow; without a period they are per minute, as at OpenAI and Anthropic. */
-export const COUNTED: Readonly<Record<string, { dimension: Dimension; minutes: number }>> = Object.fromEntries(
-  DIMENSIONS.flatMap((dimension) => [
-    [dimension, { dimension, minutes: 1 }],
-    [`${dimension}/minute`, { dimension, minutes: 1 }],
-    [`${dimension}/second`, { dimension, minutes: 1 / 60 }],
-    [`project_${dimension}`, { dimension, minutes: 1 }],
-  ]),
-);

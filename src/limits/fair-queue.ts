@@ -39,6 +39,7 @@ const STANDING_MS = 20_000;
 
 interface Line {
   waiters: Waiter[];
+  bytes: number;
   weight: number;
   /** Pool time it was given, by its weight. */
   served: number;
@@ -60,10 +61,19 @@ export class FairQueue {
     return this.#size;
   }
 
-  hasRoomFor({ key, priority, bytes }: Pick<Waiter, "key" | "priority" | "bytes">): boolean {
+  /** Whether one more may wait. When the queue is full the newest of a line give way that takes up more of it: nobody keeps
+   *  others out by filling it. */
+  makeRoomFor({ key, priority, bytes }: Pick<Waiter, "key" | "priority" | "bytes">, nowMs: number): boolean {
     const { perKeyMax, waitersMax, bytesMax } = this.#limits;
-    const own = this.#lines.get(lineOf(key, priority))?.waiters.length ?? 0;
-    return own < perKeyMax && this.#size < waitersMax && this.#bytes + bytes <= bytesMax;
+    const own = this.#lines.get(lineOf(key, priority)) ?? { waiters: [], bytes: 0 };
+    if (own.waiters.length >= perKeyMax || bytes > bytesMax) return false;
+    const share = this.#shareOf(own.waiters.length + 1, own.bytes + bytes) / WEIGHTS[priority];
+    while (this.#size >= waitersMax || this.#bytes + bytes > bytesMax) {
+      const last = this.#largest(share)?.waiters.at(-1);
+      if (last === undefined) return false;
+      this.#refuse(last, nowMs);
+    }
+    return true;
   }
 
   isWaitedFor(pool: Pool): boolean {
@@ -76,17 +86,25 @@ export class FairQueue {
   backlogMs(pool: Pool, key: string, priority: Priority): number {
     let all = 0;
     let own = 0;
+    let calls = 0;
     let weights = 0;
-    for (const [name, { waiters, weight }] of this.#lines) {
-      const here = waiters.reduce((sum, waiter) => sum + shareOf(waiter, pool), 0);
+    const weight = WEIGHTS[priority];
+    for (const [name, { waiters, weight: lineWeight }] of this.#lines) {
+      let here = 0;
+      for (const waiter of waiters) {
+        const share = shareOf(waiter, pool);
+        here += share;
+        if (share > 0) calls += 1;
+      }
       if (here === 0) continue;
       all += here;
-      weights += weight;
+      weights += lineWeight;
       if (name === lineOf(key, priority)) own = here;
     }
-    const weight = WEIGHTS[priority];
-    // One's own calls before it, each followed by the others' shares; never more than everything that waits.
-    return Math.min(all, (own * Math.max(weights, weight)) / weight + (weights === 0 ? 0 : all / this.#lines.size));
+    if (calls === 0) return 0;
+    // One's own calls before it and itself, each followed by the others' shares; never more than everything that waits.
+    const others = own === 0 ? weights + weight : weights;
+    return Math.min(all, ((own + all / calls) * others) / weight);
   }
 
   add(waiter: Waiter, nowMs: number): void {
@@ -96,10 +114,11 @@ export class FairQueue {
     if (line === undefined) {
       // Whoever was idle has saved nothing up.
       const least = Math.min(...[...this.#lines.values()].map(({ served }) => served));
-      line = { waiters: [], weight: WEIGHTS[waiter.priority], served: Number.isFinite(least) ? least : 0 };
+      line = { waiters: [], bytes: 0, weight: WEIGHTS[waiter.priority], served: Number.isFinite(least) ? least : 0 };
       this.#lines.set(name, line);
     }
     line.waiters.push(waiter);
+    line.bytes += waiter.bytes;
     this.#size += 1;
     this.#bytes += waiter.bytes;
   }
@@ -110,6 +129,7 @@ export class FairQueue {
     const at = line?.waiters.indexOf(waiter) ?? -1;
     if (line === undefined || at === -1) return;
     line.waiters.splice(at, 1);
+    line.bytes -= waiter.bytes;
     this.#size -= 1;
     this.#bytes -= waiter.bytes;
     if (line.waiters.length === 0) this.#lines.delete(name);
@@ -145,6 +165,24 @@ export class FairQueue {
 
   close(): void {
     for (const { waiters } of [...this.#lines.values()]) for (const waiter of [...waiters]) this.#refuse(waiter, 0);
+  }
+
+  /** Of the queue's bounds, whichever is the narrower. */
+  #shareOf(waiters: number, bytes: number): number {
+    return Math.max(waiters / this.#limits.waitersMax, bytes / this.#limits.bytesMax);
+  }
+
+  /** The line with the largest share for its weight, if that is more than `share`. */
+  #largest(share: number): Line | undefined {
+    let most = share;
+    let largest: Line | undefined;
+    for (const line of this.#lines.values()) {
+      const own = this.#shareOf(line.waiters.length, line.bytes) / line.weight;
+      if (own <= most) continue;
+      most = own;
+      largest = line;
+    }
+    return largest;
   }
 
   #leastServed(done: Set<Line>): Line | undefined {

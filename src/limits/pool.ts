@@ -3,8 +3,10 @@ import type { LimitReading } from "../dialect.ts";
 import type { PoolReaction } from "../taxonomy.ts";
 import { type Amounts, COUNTED, type Dimension } from "./accounting.ts";
 import { Bucket } from "./bucket.ts";
+import { Places } from "./places.ts";
 import { nextDayMs, Quota } from "./quota.ts";
 import { RampGuard } from "./ramp-guard.ts";
+import { UntoldWait } from "./untold-wait.ts";
 
 /** What is allowed, per minute unless it says otherwise; absent = not known, and then not limited. */
 export interface Allowance {
@@ -33,16 +35,12 @@ const QUIET_MS = 8_000;
 const INCREASE_PER_S = 0.02;
 const GUESS_SCALE_MAX = 10_000;
 const BURST_GROWS_EVERY_MS = 300_000;
-const PLACES_MIN = 2;
 /** So many calls at once, and their number is taken for what was passed: fewer at once are also fewer a minute. */
 const MANY_PLACES = 4;
 /** A minute: few calls before a refusal say little about the limit. */
 const GUESS_MIN = 60;
-const PLACES_GROW_EVERY_MS = 2_000;
 /** Longer waits are a quota's: looked at again every hour. */
 const BLOCKED_MS_MAX = 3_600_000;
-/** Refused without a word about when to come back. */
-const BLOCKED_MS_UNTOLD = 1_000;
 const RATE_WINDOW_MS = 10_000;
 
 type Source = "configured" | "headers" | "learnt";
@@ -94,10 +92,8 @@ export class Pool {
   readonly #quotas = new Map<"requests" | "tokens", Quota>();
   #burstMs: number;
   readonly #burstMsMax: number;
-  /** `undefined`: not known. */
-  #places: number | undefined;
-  readonly #hasFixedPlaces: boolean;
-  #placesGrownAtMs = 0;
+  readonly #places: Places;
+  readonly #untold = new UntoldWait();
   #inFlight = 0;
   #scale = 1;
   #blockedUntilMs = 0;
@@ -122,20 +118,19 @@ export class Pool {
     this.#allowance = allowance;
     this.#burstMs = allowance.burstMs ?? BURST_MS;
     this.#burstMsMax = this.#burstMs;
-    this.#places = allowance.concurrency;
-    this.#hasFixedPlaces = allowance.concurrency !== undefined;
+    this.#places = new Places(allowance.concurrency);
     this.#configure();
     if (allowance.requestsPerDay !== undefined) this.#quotas.set("requests", new Quota(allowance.requestsPerDay, zone));
     if (allowance.tokensPerDay !== undefined) this.#quotas.set("tokens", new Quota(allowance.tokensPerDay, zone));
   }
 
-  get isIdle(): boolean {
-    return this.#inFlight === 0;
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   /** Time of this pool that the amounts take up, whichever dimension is the narrowest: the currency of fairness. */
   costMs(amounts: Amounts, expectedMs: number): number {
-    let cost = this.#places === undefined ? 0 : expectedMs / this.#places;
+    let cost = expectedMs / this.#places.limit;
     for (const [dimension, { bucket }] of this.#rates)
       cost = Math.max(cost, (60_000 * amounts[dimension]) / bucket.ratePerMinute);
     return Math.max(1, cost);
@@ -153,16 +148,21 @@ export class Pool {
     for (const [counts, quota] of this.#quotas) consider(quota.waitMs(amounts[counts], nowMs), "day");
     consider(this.#ramp.waitMs(amounts.tokens, nowMs), "growth");
     if (nowMs < this.#triedUntilMs && this.#inFlight > 0) consider(expectedMs, "day");
-    if (this.#places !== undefined && this.#inFlight >= this.#places)
-      consider(expectedMs / this.#places, "concurrency");
+    if (this.#inFlight >= this.#places.limit) consider(expectedMs / this.#places.limit, "concurrency");
+    consider(this.#untold.waitMs(nowMs), "blocked");
     return wait;
+  }
+
+  /** The share of its narrowest limit that is in use: 0 where none is known, Infinity while it is blocked. */
+  used(nowMs: number): number {
+    if (nowMs < this.#blockedUntilMs) return Number.POSITIVE_INFINITY;
+    const shares = [...this.#rates.values()].map(({ bucket }) => 1 - bucket.level(nowMs) / bucket.capacity);
+    return Math.max(this.#inFlight / this.#places.limit, ...shares);
   }
 
   /** At least half of all it is known to allow is free, and it has refused nothing lately. */
   hasPlenty(nowMs: number): boolean {
-    if (nowMs - this.#refusedAtMs < QUIET_MS || this.#inFlight >= (this.#places ?? Number.POSITIVE_INFINITY) / 2)
-      return false;
-    return [...this.#rates.values()].every(({ bucket }) => bucket.level(nowMs) >= bucket.capacity / 2);
+    return nowMs - this.#refusedAtMs >= QUIET_MS && this.used(nowMs) < 0.5;
   }
 
   take(amounts: Amounts, nowMs: number): void {
@@ -172,7 +172,8 @@ export class Pool {
     this.#ramp.admit(amounts.tokens, nowMs);
     this.#roll(nowMs);
     this.#window.count += 1;
-    this.#growPlaces(nowMs);
+    this.#places.grow(this.#inFlight, nowMs);
+    this.#untold.take(nowMs);
   }
 
   /** What a running call takes turns out to be another amount. */
@@ -211,7 +212,7 @@ export class Pool {
       this.#parkUntil(nextDayMs(this.#zone, nowMs), nowMs);
       return;
     }
-    const told = Math.min(waitMs ?? BLOCKED_MS_UNTOLD, BLOCKED_MS_MAX);
+    const told = Math.min(waitMs ?? this.#untold.refuse(nowMs), BLOCKED_MS_MAX);
     if (waitMs !== undefined && waitMs > BLOCKED_MS_MAX) this.#parkUntil(nowMs + waitMs, nowMs);
     this.#blockedUntilMs = Math.max(this.#blockedUntilMs, nowMs + told * (1 + 0.1 * this.#draw()));
     if (reaction === "slow_down") this.#ramp.arm(nowMs);
@@ -241,12 +242,11 @@ export class Pool {
     this.#loweredAtMs = nowMs;
     this.#roll(nowMs);
     this.#shortenBurst(nowMs);
-    if (this.#rates.size === 0 && this.#inFlight <= MANY_PLACES) this.#learnFromNothing(factor, nowMs);
-    else this.#scale = Math.max(SCALE_MIN, this.#scale * factor);
+    if (this.#rates.size > 0) this.#scale = Math.max(SCALE_MIN, this.#scale * factor);
+    else if (this.#inFlight <= MANY_PLACES) this.#learnFromNothing(factor, nowMs);
     // Where rates were told, they are what was passed; where nothing was, it may as well have been the calls at once.
     const isTold = [...this.#rates.values()].some(({ source }) => source !== "learnt");
-    if (!this.#hasFixedPlaces && !isTold && this.#inFlight > PLACES_MIN)
-      this.#places = Math.max(PLACES_MIN, Math.floor(0.9 * this.#inFlight));
+    if (!isTold) this.#places.refuse(this.#inFlight, nowMs);
     this.#grownAtMs = nowMs;
     this.#reshape(nowMs);
   }
@@ -260,7 +260,8 @@ export class Pool {
     this.#refusedAtMs = Number.NEGATIVE_INFINITY;
     this.#scale = 1;
     this.#burstMs = this.#burstMsMax;
-    this.#places = this.#allowance.concurrency;
+    this.#places.reset();
+    this.#untold.reset();
     this.#rates.clear();
     this.#configure();
   }
@@ -290,7 +291,7 @@ export class Pool {
         return { counts, per_day: quota.limit, used, resets_at: new Date(quota.resetAtMs).toISOString() };
       }),
       in_flight: this.#inFlight,
-      concurrency: this.#places ?? null,
+      concurrency: Number.isFinite(this.#places.limit) ? this.#places.limit : null,
       scale: Number(this.#scale.toFixed(3)),
       blocked_until: this.#blockedUntilMs > nowMs ? new Date(this.#blockedUntilMs).toISOString() : null,
     };
@@ -371,15 +372,6 @@ export class Pool {
 
   #reshape(nowMs: number): void {
     for (const [dimension, { perMinute, source }] of this.#rates) this.#setRate(dimension, perMinute, source, nowMs);
-  }
-
-  #growPlaces(nowMs: number): void {
-    if (this.#hasFixedPlaces || this.#places === undefined) return;
-    const isUsed = this.#inFlight > 0.8 * this.#places;
-    if (!isUsed || nowMs - this.#refusedAtMs < PLACES_GROW_EVERY_MS) return;
-    if (nowMs - this.#placesGrownAtMs < PLACES_GROW_EVERY_MS) return;
-    this.#places += 1;
-    this.#placesGrownAtMs = nowMs;
   }
 
   #roll(nowMs: number): void {

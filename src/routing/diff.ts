@@ -20,6 +20,7 @@ export interface Route {
   timeouts_ms: (number | null)[];
   /** Priority and longest wait. */
   queue: string | null;
+  affordable_max_tokens: boolean | null;
   on_filter: "stop" | "next" | null;
   /** When a second target is asked, and how often at most. */
   hedge: string | null;
@@ -163,6 +164,7 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
       attempts: null,
       timeouts_ms: [],
       queue: null,
+      affordable_max_tokens: null,
       on_filter: null,
       hedge: null,
       set: [],
@@ -182,6 +184,7 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
     attempts: planned.maxAttempts,
     timeouts_ms: [connectMs, firstByteMs, idleMs, contentIdleMs, totalMs],
     queue: `${planned.priority}, at most ${planned.maxWaitMs / 1_000} s`,
+    affordable_max_tokens: planned.lowersMaxTokens,
     on_filter: planned.mayPassFilter ? "next" : "stop",
     hedge: planned.hedge === undefined ? null : hedgeText(planned.hedge),
     set: targets.map(({ set }) => set),

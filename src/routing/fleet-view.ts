@@ -13,6 +13,8 @@ export interface OutputScope {
 /** Where a conversation was answered last, and what its prompt cache is worth there. */
 export interface Affinity {
   target: string;
+  /** Where the target is called with several keys: the one whose account has the cache. */
+  account?: string | undefined;
   /** Of the conversation's prompt, as far as usage told: the part another turn may find cached. */
   cachedTokens: number;
   /** That it does find it: 0.9 after a confirmed hit, 0.5 while unconfirmed, 0 after two misses in a row. */

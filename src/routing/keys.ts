@@ -162,6 +162,12 @@ export const RULE_KEYS: readonly RuleKey[] = [
   { key: "rules[].deny.status", meaning: "Refuse instead: with this status, 400 to 499.", absent: "403" },
   { key: "rules[].deny.message", meaning: "What the caller is told.", absent: "required in `deny`" },
   {
+    key: "rules[].affordable_max_tokens",
+    meaning:
+      "`true`: a call that a hard budget does not cover is made with a lower `max_tokens`, as much as the budget holds, instead of being refused. Reported in `x-signalbox-warnings`.",
+    absent: "`false`",
+  },
+  {
     key: "rules[].on_filter",
     meaning:
       "What follows when a provider's content policy refuses: `stop`, the caller hears it; `next`, the next target is asked.",

@@ -41,7 +41,11 @@ export interface Plan {
   /** Whose turn it is when no target is free, and how long the caller may be kept waiting. */
   priority: Priority;
   maxWaitMs: number;
+  /** The rule does not say: longer for callers who say that they have the time. */
+  isMaxWaitAdapted: boolean;
   affinityTtlMs: number | undefined;
+  /** A bound on the answer that no budget covers is lowered to what one does. */
+  lowersMaxTokens: boolean;
   /** A refusal by a provider's content policy may be tried elsewhere. */
   mayPassFilter: boolean;
   /** When the caller leaves, a running answer is read on for so long, for its exact usage. */
@@ -182,7 +186,9 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     totalMs: rule?.timeouts.totalMs ?? DEFAULT_TOTAL_MS,
     priority: rule?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule?.maxWaitMs ?? MAX_WAIT_MS[DEFAULT_PRIORITY],
+    isMaxWaitAdapted: rule?.isMaxWaitAdapted ?? true,
     affinityTtlMs: rule?.affinityTtlMs,
+    lowersMaxTokens: rule?.lowersMaxTokens ?? false,
     mayPassFilter: rule?.mayPassFilter ?? false,
     drainMs: rule?.drainMs,
     continuesStreams: rule?.continuesStreams === true,

@@ -30,6 +30,8 @@ export interface Rule {
   priority: Priority;
   /** How long a caller may be kept waiting for its turn. */
   maxWaitMs: number;
+  /** The rule does not say: longer for callers who say that they have the time. */
+  isMaxWaitAdapted: boolean;
   /** The conversation's prompt cache counts in choosing. */
   affinity: boolean;
   affinityTtlMs: number | undefined;
@@ -45,6 +47,8 @@ export interface Rule {
   /** The caller may narrow the choice (OpenRouter's `provider` object, `:floor`, `:nitro`). */
   callerMayNarrow: boolean;
   /** A refusal by a provider's content policy may be tried elsewhere. */
+  /** A bound on the answer that no budget covers is lowered to what one does. */
+  lowersMaxTokens: boolean;
   mayPassFilter: boolean;
   /** In the time zone of its file. */
   clock: Clock;
@@ -148,6 +152,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "hedge",
     "set",
     "value_of_time",
+    "affordable_max_tokens",
     "on_filter",
     "caller_overrides",
   ] as const;
@@ -207,6 +212,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     },
     priority: rule.queue?.priority ?? DEFAULT_PRIORITY,
     maxWaitMs: rule.queue?.max_wait ?? MAX_WAIT_MS[rule.queue?.priority ?? DEFAULT_PRIORITY],
+    isMaxWaitAdapted: rule.queue?.max_wait === undefined && (rule.queue?.priority ?? "default") === "default",
     affinity: rule.affinity?.by !== "none",
     affinityTtlMs: rule.affinity?.ttl,
     drainMs: drainMsOf(rule.on_client_abort),
@@ -215,6 +221,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     set: rule.set ?? {},
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
+    lowersMaxTokens: rule.affordable_max_tokens === true,
     mayPassFilter: rule.on_filter === "next",
     callerMayNarrow: rule.caller_overrides !== "deny",
     clock,

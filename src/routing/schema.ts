@@ -127,6 +127,7 @@ const RULE = z.strictObject({
   deny: z
     .strictObject({ status: z.int().min(400).max(499).optional(), message: z.string().min(1).max(1_000) })
     .optional(),
+  affordable_max_tokens: z.boolean().optional(),
   on_filter: z.enum(["stop", "next"]).optional(),
   caller_overrides: z.enum(["allow", "deny"]).optional(),
 });

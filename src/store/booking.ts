@@ -20,8 +20,8 @@ export interface Booking {
 }
 
 const OPEN_ATTEMPT = `
-  INSERT INTO attempt_rows (request_id, attempt, state, dimension, opened_at_ms, catalog, reserved_nano_usd)
-  VALUES (@requestId, @attempt, 0, @dimension, @openedAtMs, @catalog, @reservedNanoUsd)
+  INSERT INTO attempt_rows (request_id, attempt, state, dimension, opened_at_ms, catalog, reserved_nano_usd, account)
+  VALUES (@requestId, @attempt, 0, @dimension, @openedAtMs, @catalog, @reservedNanoUsd, @account)
   ON CONFLICT (request_id, attempt) DO NOTHING`;
 
 // The first settlement wins; replaying the journal must not change what is booked.
@@ -162,6 +162,7 @@ class PreparedBooking implements Booking {
       openedAtMs: wholeMs(row.openedAtMs),
       catalog: this.#words.text(row.catalogVersion),
       reservedNanoUsd: row.reservedNanoUsd ?? null,
+      account: this.#words.optionalText(row.account),
     });
   }
 

@@ -165,6 +165,7 @@ function journalled(row: LedgerRow): LedgerRow {
       ...{ kind, requestId, attempt, openedAtMs, catalogVersion, rule, reservedNanoUsd, ...ownerOf(row) },
       provider: cut(row.provider),
       model: cut(row.model),
+      account: cutOptional(row.account),
     };
   }
   if (row.kind === "settled") {

@@ -22,6 +22,8 @@ export interface AttemptOpened extends AttemptKey, Owner {
   openedAtMs: number;
   provider: string;
   model: string;
+  /** With whose key, where the provider is called with several: a name such as `claude#2`. */
+  account?: string | undefined;
   catalogVersion: string;
   rule: string;
   /** What a budget holds for it, at most; absent where no budget does. */

@@ -37,6 +37,7 @@ export const attempts = sqliteTable("attempts", {
   endReason: text("end_reason", { enum: ["complete", "truncated", "cancelled", "failed"] }),
   finishReason: text("finish_reason"),
   upstreamRequestId: text("upstream_request_id"),
+  account: text("account"),
 });
 
 /** A view: one row for each request that has ended. */

@@ -20,6 +20,7 @@ const REFERENCES: { table: string; key: string[]; columns: Record<string, Kind> 
       error_kind: "texts",
       end_reason: "texts",
       finish_reason: "texts",
+      account: "texts",
     },
   },
   {

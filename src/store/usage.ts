@@ -115,9 +115,9 @@ function nameTimes(db: Database, zone: Zone): void {
 
 function groupSql(grouping: UsageGrouping, zone: Zone | undefined): GroupSql {
   if (grouping !== "day" && grouping !== "hour") return GROUP_SQL[grouping];
-  if (zone !== undefined) return { sql: `local_${grouping}(r.start_s)` };
+  if (zone !== undefined) return { sql: `local_${grouping}(start_s)` };
   const format = grouping === "day" ? "%Y-%m-%d" : "%Y-%m-%dT%H:00Z";
-  return { sql: `strftime('${format}', r.start_s, 'unixepoch')` };
+  return { sql: `strftime('${format}', start_s, 'unixepoch')` };
 }
 
 interface Asked {
@@ -127,19 +127,15 @@ interface Asked {
   by: readonly UsageGrouping[];
 }
 
-function sums(db: Database, { query, spans, zone, by }: Asked): UsageGroup[] {
+function sums(db: Database, asked: Asked): UsageGroup[] {
+  const { query, spans, zone, by } = asked;
   if (spans.length === 0) return [];
   const groups = by.map((grouping) => groupSql(grouping, zone));
   const isOfAttempts = isAboutAttempts(query.filters) || groups.some((group) => group.isOfAttempts);
-  const parts = spans.map(
-    ({ table, bucketMs }) =>
-      `SELECT *, bucket * ${bucketMs / 1000} AS start_s FROM ${table} WHERE bucket >= ? AND bucket < ?`,
-  );
   const matching = dimensionsWhere(query.filters);
   const statement = db.prepare(`
     SELECT ${[...groups.map(({ sql }, at) => `${sql} AS g${at}`), ...sumsSql(isOfAttempts)].join(", ")}
-    FROM (${parts.join(" UNION ALL ")}) r JOIN dimensions d ON d.id = r.dimension
-      ${groups.map(({ from = "" }) => from).join(" ")}
+    FROM ${isByModel(asked) ? byModel(spans) : byDimension(spans)} ${groups.map(({ from = "" }) => from).join(" ")}
     ${whereSql(isOfAttempts, matching)}
     ${by.length === 0 ? "HAVING count(*) > 0" : `GROUP BY ${by.map((_, at) => at + 1).join(", ")}`}`);
   const values = [...spans.flatMap(({ from, to }) => [from, to]), ...(matching?.values ?? [])];
@@ -150,10 +146,36 @@ function sums(db: Database, { query, spans, zone, by }: Asked): UsageGroup[] {
   });
 }
 
+function byDimension(spans: readonly Span[]): string {
+  const parts = spans.map(
+    ({ table, bucketMs }) =>
+      `SELECT *, bucket * ${bucketMs / 1000} AS start_s FROM ${table} WHERE bucket >= ? AND bucket < ?`,
+  );
+  return `(${parts.join(" UNION ALL ")}) r JOIN dimensions d ON d.id = r.dimension`;
+}
+
+const BY_MODEL: readonly UsageGrouping[] = ["model", "provider", "day"];
+
+/** Whole days are summed by model apart: a report that asks for no more reads a row for each model and day. */
+function isByModel({ query, by, zone }: Asked): boolean {
+  const isFiltered = Object.values(query.filters).some((patterns) => patterns !== undefined);
+  return !isFiltered && zone === undefined && by.every((grouping) => BY_MODEL.includes(grouping));
+}
+
+function byModel(spans: readonly Span[]): string {
+  const columns = Object.values(SUMMED).join(", ");
+  const parts = spans.map(({ table, bucketMs }) => {
+    const start = `bucket * ${bucketMs / 1000} AS start_s, provider, model, ${columns}`;
+    const from = table === "rollup_days" ? "rollup_model_days" : `${table} JOIN dimensions d ON d.id = dimension`;
+    return `SELECT ${start} FROM ${from} WHERE bucket >= ? AND bucket < ?`;
+  });
+  return `(${parts.join(" UNION ALL ")}) d`;
+}
+
 function sumsSql(isOfAttempts: boolean): string[] {
   return Object.entries(SUMMED).map(([name, column]) => {
     const isOfRequests = column === "requests" && !isOfAttempts;
-    return `sum(${isOfRequests ? "iif(d.provider = '', r.requests, 0)" : `r.${column}`}) AS ${name}`;
+    return `sum(${isOfRequests ? "iif(d.provider = '', requests, 0)" : column}) AS ${name}`;
   });
 }
 

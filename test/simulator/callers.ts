@@ -94,23 +94,26 @@ function numbered(arrivals: Arrival[]): Arrival[] {
   return arrivals.map((arrival, at) => ({ ...arrival, id: `req-${at}` }));
 }
 
-/** The first minutes of a recorded trace (`TIMESTAMP,ContextTokens,GeneratedTokens`), as fast as it was when `speed` is 1.
- *  The trace knows no callers: requests are dealt to the keys by chance. */
-export function replayArrivals(engine: Engine, file: string, minutes: number, speed: number): Arrival[] {
+/** The first minutes of a recorded trace (`TIMESTAMP,ContextTokens,GeneratedTokens`), as many times as fast as
+ *  `speedOf` says of all of it. The trace knows no callers: requests are dealt to the keys by chance. */
+export function replayArrivals(engine: Engine, file: string, minutes: number, speedOf: SpeedOf): Arrival[] {
   const random = engine.random("trace");
   const rows = readFileSync(file, "utf8").trim().split(/\r?\n/).slice(1);
   const firstMs = instantOf(rows[0] ?? "");
-  const arrivals: Arrival[] = [];
-  for (const row of rows) {
-    const atMs = (instantOf(row) - firstMs) / speed;
-    if (atMs >= minutes * 60_000) break;
+  const arrivals = rows.map((row): Arrival => {
     const [, context = "0", generated = "0"] = row.split(",");
     const key = `key-${String(1 + Math.floor(random.next() * (KEYS - 1))).padStart(2, "0")}`;
     const tokens = { plainTokens: Math.max(20, Number(context)), outputTokens: Math.max(1, Number(generated)) };
-    arrivals.push({ id: "", key, atMs, ...tokens, maxTokens: 1_024, stream: random.next() < 0.8 });
-  }
-  return numbered(arrivals);
+    const atMs = instantOf(row) - firstMs;
+    return { id: "", key, atMs, ...tokens, maxTokens: 1_024, stream: random.next() < 0.8 };
+  });
+  const speed = speedOf(arrivals);
+  const faster = arrivals.map((arrival) => ({ ...arrival, atMs: arrival.atMs / speed }));
+  return numbered(faster.filter(({ atMs }) => atMs < minutes * 60_000));
 }
+
+/** How many times as fast a trace is to be replayed. */
+export type SpeedOf = (arrivals: readonly Arrival[]) => number;
 
 /** `2023-11-16 18:15:46.6805900` */
 function instantOf(row: string): number {

@@ -87,3 +87,16 @@ export function oraclePicoUsd(profiles: readonly Profile[], arrivals: readonly A
 function costOf({ rates, tokenFactor }: Profile, means: Means): number {
   return means.plainTokens * tokenFactor * rates.input + means.outputTokens * rates.output;
 }
+
+/** How long each request must wait at one provider that takes `perMinute` of them and so much time's worth at once, when nobody
+ *  is ever kept waiting without need: what arithmetic demands of any router. In ms, sorted. */
+export function demandedWaitsMs(arrivals: readonly Arrival[], perMinute: number, burstMs: number): number[] {
+  const everyMs = 60_000 / perMinute;
+  let fullAtMs = Number.NEGATIVE_INFINITY;
+  const waits = arrivals.map(({ atMs }) => {
+    const startMs = Math.max(atMs, fullAtMs + everyMs - burstMs);
+    fullAtMs = Math.max(fullAtMs, startMs) + everyMs;
+    return startMs - atMs;
+  });
+  return waits.sort((a, b) => a - b);
+}

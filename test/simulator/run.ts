@@ -3,7 +3,7 @@ import { naiveClient, roundRobin, shuffleWithCooldown } from "./baselines.ts";
 import { type Arrival, DEADLINE_MS, drawArrivals, replayArrivals } from "./callers.ts";
 import { Engine } from "./engine.ts";
 import { type Asked, type Metrics, measure } from "./metrics.ts";
-import { oraclePicoUsd } from "./oracle.ts";
+import { meanCapacityPerS, meansOf, oraclePicoUsd } from "./oracle.ts";
 import type { Policy, World } from "./policy.ts";
 import { SimulatedProvider } from "./provider.ts";
 import { signalbox } from "./router.ts";
@@ -82,11 +82,15 @@ function faultsOf(providers: readonly SimulatedProvider[]): string[] {
   );
 }
 
-function arrivalsOf(engine: Engine, { load, minutes, replaySpeed }: Scenario, trace: string | undefined): Arrival[] {
-  if (replaySpeed === undefined) return drawArrivals(engine, load, minutes);
+function arrivalsOf(engine: Engine, scenario: Scenario, trace: string | undefined): Arrival[] {
+  const { load, minutes, replayShare, profiles } = scenario;
+  if (replayShare === undefined) return drawArrivals(engine, load, minutes);
   if (trace === undefined)
     throw new Error("this scenario replays a trace: say where it is (--trace or SIGNALBOX_TRACE)");
-  return replayArrivals(engine, trace, minutes, replaySpeed);
+  return replayArrivals(engine, trace, minutes, (arrivals) => {
+    const perS = (1_000 * arrivals.length) / Math.max(1, arrivals.at(-1)?.atMs ?? 0);
+    return (replayShare * meanCapacityPerS(profiles, minutes, meansOf(arrivals))) / perS;
+  });
 }
 
 async function ask(engine: Engine, policy: Policy, arrival: Arrival): Promise<Asked> {

@@ -14,8 +14,8 @@ export interface Scenario {
   profiles: readonly Profile[];
   pools: RouterSettings["pools"];
   load: Load;
-  /** A recorded trace instead of `load`, so many times as fast. */
-  replaySpeed?: number;
+  /** A recorded trace instead of `load`: as fast as makes it this share of what the providers can take. */
+  replayShare?: number;
   findings?(asked: readonly Asked[], providers: readonly SimulatedProvider[]): Record<string, number>;
 }
 
@@ -54,6 +54,13 @@ function burst(shape: number): Make {
     const load = constantLoad(20, { perSecond, floodingShare: 0, shape });
     const keys = shape === 1 ? "uneven keys" : "even keys";
     return { title: `one provider, twice its limit for 30 s, ${keys}`, profiles, pools: poolsOf(profiles), load };
+  };
+}
+
+function replay(share: number): Make {
+  return () => {
+    const title = `Azure's conversations of 2023, at ${100 * share} % of what the providers can take`;
+    return { title, profiles: FOUR, pools: poolsOf(FOUR), load: constantLoad(0), replayShare: share };
   };
 }
 
@@ -130,16 +137,9 @@ const MAKERS: Readonly<Record<string, Make>> = {
     const load = loadOf(FOUR, minutes, 0.6, { leavingShare: 0.2 });
     return { title: "every fifth caller hangs up", profiles: FOUR, pools: poolsOf(FOUR), load };
   },
-  trace: () => {
-    const load = constantLoad(0);
-    return {
-      title: "Azure's conversations of 2023, twice as fast",
-      profiles: FOUR,
-      pools: poolsOf(FOUR),
-      load,
-      replaySpeed: 2,
-    };
-  },
+  "trace-75": replay(0.75),
+  "trace-95": replay(0.95),
+  "trace-125": replay(1.25),
 };
 
 export const SCENARIO_NAMES = Object.keys(MAKERS);

@@ -1,10 +1,18 @@
-// The figures that are demanded of the router (routing-and-limits §6.4), as far as these scenarios can show them.
-import type { Metrics } from "./metrics.ts";
+// The figures that are demanded of the router, as far as these scenarios can show them.
+import { type Metrics, meanOf } from "./metrics.ts";
+import type { Run } from "./run.ts";
 
-interface Target {
-  what: Exclude<keyof Metrics, "errors">;
+/** Of a metric, or of a finding that one scenario has of its own. */
+export interface Target {
+  what: string;
   min?: number;
   max?: number;
+}
+
+export interface Verdict {
+  target: Target;
+  value: number;
+  isMet: boolean;
 }
 
 /** In every scenario; where it says otherwise below, that holds. */
@@ -37,18 +45,53 @@ const TARGETS: Readonly<Record<string, readonly Target[]>> = {
   ],
   S3: [{ what: "surfaced429", max: 0 }],
   "S3-uneven": [{ what: "surfaced429", max: 0 }],
+  S4: [
+    { what: "s until within 10 % of the new limit", max: 20 },
+    { what: "s until back at 90 %", max: 60 },
+    { what: "429 per request in the 30 s after the cut", max: 0.1 },
+  ],
   // Every tenth answer is cut off: that much is in vain whatever the router does.
   S8: [{ what: "wasted", max: 0.15 }],
+  S13: [
+    { what: "s until 90 % succeed again", max: 90 },
+    { what: "attempts per request in the outage", max: 1 },
+  ],
 };
 
-/** What falls short, one line each. */
-export function missed(scenario: string, metrics: Metrics): string[] {
+type Figures = Pick<Run, "metrics" | "findings">;
+
+/** Each target of a scenario, met or not. */
+export function judged(scenario: string, figures: Figures): Verdict[] {
   const own = TARGETS[scenario] ?? [];
-  const all = [...own, ...ALWAYS.filter(({ what }) => own.every((target) => target.what !== what))];
-  return all.flatMap(({ what, min, max }) => {
-    const value = metrics[what];
-    if (min !== undefined && !(value >= min)) return [`${what} ${value.toFixed(4)} (at least ${min})`];
-    if (max !== undefined && !(value <= max)) return [`${what} ${value.toFixed(4)} (at most ${max})`];
-    return [];
+  return judgedBy([...own, ...ALWAYS.filter(({ what }) => own.every((target) => target.what !== what))], figures);
+}
+
+export function judgedBy(targets: readonly Target[], { metrics, findings }: Figures): Verdict[] {
+  return targets.map((target) => {
+    const { what, min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = target;
+    const value = what in findings ? (findings[what] as number) : Number(metrics[what as keyof Metrics]);
+    return { target, value, isMet: value >= min && value <= max };
   });
+}
+
+/** Of several seeds, figure by figure. */
+export function meanRun(runs: readonly Figures[]): Figures {
+  const names = Object.keys(runs[0]?.findings ?? {});
+  const mean = (name: string) =>
+    runs.reduce((sum, { findings }) => sum + (findings[name] ?? Number.NaN), 0) / runs.length;
+  return {
+    metrics: meanOf(runs.map(({ metrics }) => metrics)),
+    findings: Object.fromEntries(names.map((name) => [name, mean(name)])),
+  };
+}
+
+export function textOf({ what, min, max }: Target): string {
+  return min === undefined ? `${what} at most ${max}` : `${what} at least ${min}`;
+}
+
+/** How far from being met; 0 when it is met, comparable among values of one target. */
+export function shortfall({ target: { min, max }, value, isMet }: Verdict): number {
+  if (isMet) return 0;
+  if (Number.isNaN(value)) return Number.POSITIVE_INFINITY;
+  return min === undefined ? value - (max ?? value) : min - value;
 }

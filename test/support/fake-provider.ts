@@ -6,6 +6,8 @@ import { onTestFinished } from "vitest";
 export interface FakeCall {
   path: string;
   body: Record<string, unknown>;
+  /** With which it was made. */
+  key: string;
   /** Resolves when the exchange is over: `cut` when the router closed it before its end. */
   over: Promise<"cut" | "whole">;
   /** Events of a stream, the status line first. A string is sent as it is. */
@@ -35,7 +37,9 @@ export async function startFakeProvider(): Promise<FakeProvider> {
       text += part;
     });
     request.on("end", () => {
-      const call = callOf(request.url ?? "", JSON.parse(text) as Record<string, unknown>, response);
+      const { authorization, "x-api-key": apiKey } = request.headers;
+      const key = String(apiKey ?? authorization?.replace("Bearer ", ""));
+      const call = callOf({ path: request.url ?? "", key, body: JSON.parse(text) }, response);
       calls.push(call);
       const waiter = waiting.shift();
       if (waiter === undefined) unseen.push(call);
@@ -58,14 +62,13 @@ export async function startFakeProvider(): Promise<FakeProvider> {
   };
 }
 
-function callOf(path: string, body: Record<string, unknown>, response: ServerResponse): FakeCall {
+function callOf(told: Pick<FakeCall, "path" | "key" | "body">, response: ServerResponse): FakeCall {
   response.on("error", () => {});
   const over = new Promise<"cut" | "whole">((resolve) => {
     response.on("close", () => resolve(response.writableFinished ? "whole" : "cut"));
   });
   return {
-    path,
-    body,
+    ...told,
     over,
     send: (...events) => {
       if (!response.headersSent) response.writeHead(200, { "content-type": "text/event-stream" });

@@ -8,6 +8,7 @@ import OpenAI from "openai";
 import { onTestFinished } from "vitest";
 import { type Router, startRouter } from "../../src/main.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/server.ts";
+import { unpackStory } from "../../src/store/story.ts";
 
 export interface TestRouter {
   url: string;
@@ -17,6 +18,7 @@ export interface TestRouter {
   openai: OpenAI;
   post(body: unknown, init?: RequestInit): Promise<Response>;
   logs: string[];
+  configPath: string;
   /** Stops the router, which flushes the ledger, and reads it. */
   ledger(): Promise<LedgerRows>;
 }
@@ -62,6 +64,7 @@ export async function startTestRouter(options: TestRouterOptions = {}): Promise<
     router,
     openai,
     logs,
+    configPath: join(dir, "signalbox.yaml"),
     post: (body, init) => postChat(router.url, body, init),
     async ledger() {
       await close();
@@ -90,12 +93,19 @@ export function readLedger(dataDir: string): LedgerRows {
   const db = new Database(join(dataDir, "signalbox.db"), { readonly: true });
   try {
     return {
-      requests: db.prepare("SELECT * FROM requests ORDER BY request_id").all() as Record<string, unknown>[],
-      attempts: db.prepare("SELECT * FROM attempts ORDER BY request_id, attempt").all() as Record<string, unknown>[],
+      requests: rowsOf(db, "SELECT * FROM requests ORDER BY request_id").map(({ story, figures, ...row }) => ({
+        ...row,
+        ...unpackStory({ text: String(story), figures: String(figures) }),
+      })),
+      attempts: rowsOf(db, "SELECT * FROM attempts ORDER BY request_id, attempt"),
     };
   } finally {
     db.close();
   }
+}
+
+function rowsOf(db: Database.Database, sql: string): Record<string, unknown>[] {
+  return db.prepare(sql).all() as Record<string, unknown>[];
 }
 
 export function postChat(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
