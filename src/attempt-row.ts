@@ -4,6 +4,7 @@ import { charsOf, isContent } from "./answer-reader.ts";
 import {
   type ChatEvent,
   type ChatRequest,
+  HEDGE_LOST,
   type JsonObject,
   mergeUsage,
   type ProviderError,
@@ -47,7 +48,8 @@ export interface Settled {
 
 export interface AttemptInput {
   requestId: string;
-  number: number;
+  /** Opens the attempt under the number it gives, which it returns. When `open` throws there was none. */
+  numbered(open: (attempt: number) => void): number;
   /** Callers do not share memories. */
   caller: Caller;
   request: ChatRequest;
@@ -94,14 +96,16 @@ export const CALLER_LEFT: ProviderError = { kind: "cancelled", message: "The cal
 /** Journals the attempt before the provider hears of it. */
 export function openRow(deps: RowDeps, input: AttemptInput): AttemptRow {
   const openedAtMs = deps.nowMs();
-  const { requestId, number: attempt, target, catalogVersion, caller, ruleName: rule } = input;
+  const { requestId, target, catalogVersion, caller, ruleName: rule } = input;
   const { key, keyId, team, organisation, tags } = caller;
   const provider = target.provider.id;
-  const call = { requestId, attempt, openedAtMs, provider, model: target.model, catalogVersion };
+  const call = { requestId, openedAtMs, provider, model: target.model, catalogVersion };
   const { reservedNanoUsd } = input.money;
   const account = input.lease.account?.name;
-  deps.ledger.openAttempt({ ...call, account, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
-  return new AttemptRow(deps, input, openedAtMs);
+  const attempt = input.numbered((attempt) => {
+    deps.ledger.openAttempt({ ...call, attempt, account, key, keyId, team, organisation, tags, rule, reservedNanoUsd });
+  });
+  return new AttemptRow(deps, input, { attempt, openedAtMs });
 }
 
 type Price = Pick<AttemptSettled, "usage" | "costNanoUsd" | "estimatedNanoUsd" | "priceStatus">;
@@ -115,6 +119,7 @@ export class AttemptRow {
   isSettled = false;
   readonly #deps: RowDeps;
   readonly input: AttemptInput;
+  readonly #attempt: number;
   readonly #openedAtMs: number;
   #firstByteMs: number | undefined;
   #usage: Usage | undefined;
@@ -122,9 +127,10 @@ export class AttemptRow {
   /** Of text, reasoning and arguments, as far as the answer came. */
   #chars = 0;
 
-  constructor(deps: RowDeps, input: AttemptInput, openedAtMs: number) {
+  constructor(deps: RowDeps, input: AttemptInput, { attempt, openedAtMs }: { attempt: number; openedAtMs: number }) {
     this.#deps = deps;
     this.input = input;
+    this.#attempt = attempt;
     this.#openedAtMs = openedAtMs;
   }
 
@@ -155,15 +161,20 @@ export class AttemptRow {
     return priceAttempt({ usage: this.#usage, rates: entry?.rates, basis: entry?.priceStatus, atMs });
   }
 
-  /** The caller left and the answer was read on for its usage: whatever it came to, nobody got it. */
+  /** The caller left and the answer was read on for its usage, or another call was sooner: whatever it came to, nobody
+   *  got it. */
   left(): ProviderError | undefined {
-    return this.input.drainMs !== undefined && this.input.signal.aborted ? CALLER_LEFT : undefined;
+    const { signal, drainMs } = this.input;
+    if (!signal.aborted) return undefined;
+    if (signal.reason === HEDGE_LOST) return HEDGE_LOST;
+    return drainMs === undefined ? undefined : CALLER_LEFT;
   }
 
   /** `hadOutput`: there was some, though none could be read. */
   fail(told: ProviderError, call: Call, hadOutput = false): Failed {
     const error = this.left() ?? this.input.inView(told);
-    this.settle(error.kind === "cancelled" ? "cancelled" : "failed", error);
+    const isCut = error.kind === "cancelled" || error.kind === "hedge_lost";
+    this.settle(isCut ? "cancelled" : "failed", error);
     const lost = { hadOutput: hadOutput || this.#firstByteMs !== undefined, costNanoUsd: this.#price().costNanoUsd };
     return { kind: "failed", error, call, lost };
   }
@@ -171,7 +182,8 @@ export class AttemptRow {
   settle(endReason: EndReason, error: ProviderError | undefined): void {
     assert(!this.isSettled, "an attempt is settled once");
     this.isSettled = true;
-    const { requestId, number: attempt } = this.input;
+    const { requestId } = this.input;
+    const attempt = this.#attempt;
     const endedAtMs = this.#deps.nowMs();
     const price = this.#price();
     this.input.lease.end({ usage: this.#usage, error, wasDone: !this.#wasFree() });

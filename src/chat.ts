@@ -181,7 +181,9 @@ export type ErrorKind =
   | "content_filter"
   /** Ours: what the caller may spend does not cover the call. */
   | "budget"
-  | "cancelled";
+  | "cancelled"
+  /** Ours: another call of the same request answered sooner. */
+  | "hedge_lost";
 
 /** Tells failures of one kind apart where they lead to something else: see `taxonomy.ts`. */
 export type ErrorSubkind =
@@ -217,6 +219,12 @@ export interface ProviderError {
   quotaId?: string | undefined;
   upstreamRequestId?: string | undefined;
 }
+
+/** Of a call that nobody waits for any more. As the reason of an abort it ends a call at once, also one that would be read on. */
+export const HEDGE_LOST: ProviderError = {
+  kind: "hedge_lost",
+  message: "Another provider answered the same request sooner.",
+};
 
 /** The answer to a buffered request, and what a stream amounts to once it is over. */
 export interface ChatAnswer {

@@ -7,21 +7,11 @@ import {
   type Bill,
   callOnce,
 } from "./attempt.ts";
-import type { ChatEvent, ChatRequest, ErrorKind, JsonObject, ProviderError } from "./chat.ts";
-import { continueBuffered, continueStream } from "./continuation.ts";
-import { type CallerError, type Target, targetName } from "./dialect.ts";
-import {
-  attemptsMax,
-  type Failure,
-  inView,
-  learnFrom,
-  lostOn,
-  othersFor,
-  tell,
-  unfit,
-  withoutPlace,
-} from "./failures.ts";
-import type { Lease } from "./lease.ts";
+import type { ChatEvent, ChatRequest, JsonObject, ProviderError } from "./chat.ts";
+import type { CallerError, Target } from "./dialect.ts";
+import { attemptsMax, type Failure, inView, lostOn, othersFor, tell, unfit, withoutPlace } from "./failures.ts";
+import { HedgeShares, hedgedTurns } from "./hedge.ts";
+import { type Called, callLeg, type Leg, loneLeg } from "./leg.ts";
 import type { Memory } from "./memory.ts";
 import { backoffMs, verdict } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -33,7 +23,7 @@ import { fund, refusalOf, type SpendingDeps } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
 import { type Ended, type Switch, withFailover } from "./stream-failover.ts";
 import { policyOf } from "./taxonomy.ts";
-import { clocksFor, decide, keepPlace, movesOn, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
+import { clocksFor, decide, movesOn, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   snapshot(): Snapshot;
@@ -68,8 +58,8 @@ export interface GatewayInput {
 /** How the answer came about, for callers who ask. */
 export interface Story {
   trace: Trace;
-  /** The calls that were made, in order: `status` is the provider's, 0 when it gave none. */
-  calls: { target: Target; status: number; error: ErrorKind | undefined }[];
+  /** The calls that were made, in order. */
+  calls: Called[];
   /** A stream that went on at another target. */
   switched?: Switch;
   /** How long the request stood in queues for a place at a provider, all together. */
@@ -118,9 +108,12 @@ export interface Gateway {
   explain(input: GatewayInput): JsonObject;
 }
 
+type Deps = GatewayDeps & { hedges: HedgeShares };
+
 export function createGateway(given: GatewayDeps): Gateway {
-  const deps: GatewayDeps = {
+  const deps: Deps = {
     ...given,
+    hedges: new HedgeShares(),
     observe: (settled) => {
       if (settled.costNanoUsd !== undefined) given.retryBudget.onCost(settled.costNanoUsd);
       given.observe(settled);
@@ -136,7 +129,7 @@ export function createGateway(given: GatewayDeps): Gateway {
   };
 }
 
-async function run(deps: GatewayDeps, input: GatewayInput): Promise<Outcome> {
+async function run(deps: Deps, input: GatewayInput): Promise<Outcome> {
   const snapshot = deps.snapshot();
   const asked = askedOf(deps, input);
   const planned = plan(snapshot, asked, deps.fleet, deps.draw);
@@ -177,7 +170,7 @@ function askedOf(deps: GatewayDeps, input: GatewayInput): Asked {
 }
 
 interface RequestRow {
-  deps: GatewayDeps;
+  deps: Deps;
   input: GatewayInput;
   snapshotId: string;
   decision: string;
@@ -209,6 +202,8 @@ async function tryCandidates(run: Run): Promise<Outcome> {
   /** The target that may have its one repeat after all, when those that were to come next have no room. */
   let spare: Spare | undefined;
   deps.retryBudget.onRequest();
+  const call = (leg: Leg) => callLeg(run, leg, (how) => callTarget(run, leg, how));
+  const turn = hedgedTurns(run, call);
   for (;;) {
     const found = await seekPlace(deps, run.seeking, run.eligible);
     if (found.kind === "none") {
@@ -219,18 +214,21 @@ async function tryCandidates(run: Run): Promise<Outcome> {
       spare = undefined;
       continue;
     }
-    const { at, lease } = found;
+    const { leg, result, also } = await turn(found, attempts);
+    const { at } = leg;
     const { target } = planned.candidates[at] as PlannedTarget;
-    const result = await callAndRepair(run, at, lease);
+    if (also !== undefined) attempts += 1;
+    if (also?.hasFailed) tries.set(also.at, (tries.get(also.at) ?? 0) + 1);
     if (result.kind === "buffered") return answered(row, target, run.calls, result);
     if (result.kind === "stream") {
       const others = attempts + 1 < planned.maxAttempts ? run.eligible.filter((index) => index !== at) : [];
-      const call = (found: Place) => callAndRepair(run, found.at, found.lease);
-      return answered(row, target, run.calls, withFailover(run, { first: result, target, others, call }));
+      const goOn = (found: Place) => call(loneLeg(found, input.signal));
+      const begun = { first: result, target, told: leg.told, others, call: goOn };
+      return answered(row, target, run.calls, withFailover(run, begun));
     }
     const { error } = result;
     failures.push({ target, error });
-    const isMove = movesOn(deps, run.seeking, found, error);
+    const isMove = movesOn(deps, run.seeking, leg, error);
     const isTry = result.kind !== "refused" && !isMove;
     if (isTry) attempts += 1;
     const onTarget = (tries.get(at) ?? 0) + (isTry ? 1 : 0);
@@ -262,52 +260,16 @@ async function pause({ row: { deps, input }, deadlineMs }: Run, { onTarget, erro
   await deps.sleep(Math.max(0, waitMs), input.signal);
 }
 
-const REPAIRS_MAX = 2;
-
-/** One try of one target: when the provider names what it does not accept, the call is repaired and made again. */
-async function callAndRepair(run: Run, at: number, lease: Lease): Promise<AttemptResult> {
-  const { deps, input } = run.row;
-  const { target } = run.planned.candidates[at] as PlannedTarget;
-  let repairs = deps.memory.repairsOf(targetName(target));
-  for (let repaired = 0; ; repaired += 1) {
-    const place = repaired === 0 ? lease : keepPlace(deps, run.seeking, at, lease);
-    const result = await callAndContinue(run, at, place, repairs);
-    if (result.kind !== "failed" || repaired === REPAIRS_MAX || input.signal.aborted) return result;
-    const repair = target.provider.dialect.repair?.(result.error, result.call);
-    if (repair === undefined) {
-      learnFrom(deps.memory, target, result.error, input.request.body);
-      return result;
-    }
-    if (repair.isLasting) deps.memory.learnRepair(targetName(target), repair.token);
-    repairs = [...repairs, repair.token];
-  }
-}
-
-async function callAndContinue(run: Run, at: number, lease: Lease, repairs: readonly string[]): Promise<AttemptResult> {
-  const again = (state: JsonObject) => {
-    return callTarget(run, at, {
-      lease: keepPlace(run.row.deps, run.seeking, at, lease),
-      repairs,
-      continuation: state,
-    });
-  };
-  const first = await callTarget(run, at, { lease, repairs, continuation: undefined });
-  if (first.kind === "buffered") return continueBuffered(first, again);
-  if (first.kind !== "stream") return first;
-  return continueStream(first, again, (error) => {
-    run.endStream({ status: 200, attempts: run.calls, error, warnings: first.encoded.warnings });
-  });
-}
-
 async function callTarget(
   run: Run,
-  at: number,
+  leg: Leg,
   how: Pick<AttemptInput, "lease" | "repairs" | "continuation">,
 ): Promise<AttemptResult> {
   const { deps, input } = run.row;
   const { planned } = run;
+  const { at } = leg;
   const { target, set } = planned.candidates[at] as PlannedTarget;
-  const number = run.calls + 1;
+  const told: Called = { target, status: 0, error: undefined };
   const applied = applySet(run.request.body, set);
   const funded = fund(deps, run.seeking.asked, planned, at, applied.body);
   if ("error" in funded) {
@@ -318,7 +280,13 @@ async function callTarget(
   const warnings = [...applied.warnings, ...funded.warnings];
   const result: AttemptResult = await callOnce(deps, {
     requestId: input.requestId,
-    number,
+    numbered: (open) => {
+      open(run.calls + 1);
+      run.calls += 1;
+      run.row.story.calls.push(told);
+      leg.told = told;
+      return run.calls;
+    },
     caller: input.caller,
     request: body === run.request.body ? run.request : { ...run.request, body },
     target,
@@ -327,12 +295,12 @@ async function callTarget(
     ...how,
     money,
     catalogVersion: run.catalogVersion,
-    signal: input.signal,
+    signal: leg.signal,
     drainMs: planned.drainMs,
     clocks: clocksFor(deps, run.seeking, at),
     inView: (error) => inView(run.failures, target, error),
-    unfit: (events) => unfit(run, at, events),
-    onStreamEnd: (error) => run.endStream({ status: 200, attempts: number, error, warnings: warningsOf(result) }),
+    unfit: (events) => unfit(run, at, events) ?? leg.claim(),
+    onStreamEnd: (error) => run.endStream({ status: 200, attempts: run.calls, error, warnings: warningsOf(result) }),
   }).catch((bug: unknown) => {
     how.lease.cancel();
     money.cancel();
@@ -342,9 +310,8 @@ async function callTarget(
     how.lease.cancel();
     money.cancel();
   } else {
-    run.calls = number;
     const error = result.kind === "failed" ? result.error : undefined;
-    run.row.story.calls.push({ target, status: error === undefined ? 200 : (error.status ?? 0), error: error?.kind });
+    Object.assign(told, { status: error === undefined ? 200 : (error.status ?? 0), error: error?.kind });
   }
   if ("encoded" in result) result.encoded.warnings.unshift(...warnings);
   return result;

@@ -110,8 +110,7 @@ class Lessons implements Learning {
     const { body } = input.request;
     this.#fleet.observe({
       target,
-      freshInputTokens: freshInput(usage),
-      firstByteMs: settled.firstByteMs,
+      ...this.#beginningOf(settled, target),
       totalMs: settled.totalMs,
       outputTokens: usage?.outputTokens,
       errorKind: error?.kind,
@@ -135,6 +134,16 @@ class Lessons implements Learning {
     const cacheTtlMs = input.affinity.ttlMs ?? cacheTtlOf(input.target.entry);
     const account = input.lease.account?.name;
     this.#fleet.rememberAffinity({ id: input.affinity.id, target, account, usage, cacheTtlMs });
+  }
+
+  /** A stream that was cut because another call was sooner had shown nothing for so long. Where that is longer than nearly all
+   *  take, it counts as if it had begun then: else the slowest would never be seen, and what is usual would seem to shrink. */
+  #beginningOf({ input, usage, firstByteMs, totalMs, error }: Settled, target: string) {
+    const told = { freshInputTokens: freshInput(usage), firstByteMs };
+    if (error?.kind !== "hedge_lost" || !input.request.stream || firstByteMs !== undefined) return told;
+    const estimated = this.inputTokens(input.request, input.caller.key)(target);
+    const usualMs = this.#fleet.firstByteMs(target, estimated, 0.95) ?? Number.POSITIVE_INFINITY;
+    return totalMs < usualMs ? told : { freshInputTokens: estimated, firstByteMs: totalMs };
   }
 
   tokenError(): number | undefined {

@@ -68,6 +68,9 @@ export interface Limits {
   accountsOf(target: Target): readonly Account[];
   /** A call that belongs to one already admitted: takes what it needs, free or not. */
   take(key: string, option: Option): Reservation;
+  /** For a call that could be done without: the first option whose pool has room at once and half of its limits to spare,
+   *  while nobody waits for any. */
+  takeSpare(key: string, options: readonly Option[]): { at: number; reservation: Reservation } | undefined;
   status(): LimitsStatus;
   /** Forgets what refusals and headers taught. Running calls keep their places. */
   reset(): void;
@@ -147,6 +150,18 @@ class PacedLimits implements Limits {
 
   take(key: string, option: Option): Reservation {
     return this.#reserve({ key, priority: "default" }, option, this.#placeOf(option));
+  }
+
+  takeSpare(key: string, options: readonly Option[]): { at: number; reservation: Reservation } | undefined {
+    const nowMs = this.#options.nowMs();
+    if (this.#queue.size > 0 || this.#isClosed) return undefined;
+    for (const [at, option] of options.entries()) {
+      const place = this.#placeOf(option);
+      const isFree = place.pool.wait(place.amounts, nowMs, place.expectedMs).ms <= 0;
+      if (!isFree || !place.pool.hasPlenty(nowMs)) continue;
+      return { at, reservation: this.#reserve({ key, priority: "batch" }, option, place) };
+    }
+    return undefined;
   }
 
   status(): LimitsStatus {

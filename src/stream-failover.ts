@@ -43,7 +43,7 @@ export interface FailoverRun {
   readonly row: {
     readonly deps: TurnDeps & { retryBudget: RetryBudget };
     readonly input: { readonly request: ChatRequest; readonly signal: AbortSignal };
-    readonly story: { switched?: Switch; readonly calls: { error: ErrorKind | undefined }[] };
+    readonly story: { switched?: Switch };
   };
   readonly planned: Plan;
   readonly seeking: Seeking;
@@ -56,6 +56,8 @@ export interface FailoverRun {
 interface Begun {
   first: Stream;
   target: Target;
+  /** The call that gives it. */
+  told: { error: ErrorKind | undefined } | undefined;
   /** Candidates that may go on, by their index into the plan; none when no further attempt is allowed. */
   others: readonly number[];
   /** Makes `run.request` of the candidate whose place was found. */
@@ -67,7 +69,7 @@ interface Begun {
  * belongs to another answer, so it is rendered under the identity of the first. `bill` is that of both attempts together.
  */
 export function withFailover(run: FailoverRun, begun: Begun): Stream {
-  const { first, target, others } = begun;
+  const { first, target, told, others } = begun;
   const { row, planned, seeking } = run;
   const { request } = row.input;
   if (!planned.continuesStreams || others.length === 0 || !asksForPlainText(request)) return first;
@@ -78,7 +80,6 @@ export function withFailover(run: FailoverRun, begun: Begun): Stream {
     ended = how;
   };
   const parts = [first];
-  const told = row.story.calls.at(-1);
   const failover: Failover = {
     request,
     target,

@@ -299,6 +299,14 @@ export const TAXONOMY = {
     status: 499,
     code: "cancelled",
   },
+  hedge_lost: {
+    ...SERVER,
+    means: "the router's own: a rule's `hedge` asked two providers, and the other one answered; callers never see it",
+    next: "no",
+    blame: { on: "nobody" },
+    status: 499,
+    code: "hedge_lost",
+  },
 } as const satisfies Record<ErrorKind, Policy> & Record<`${ErrorKind}/${string}`, Policy>;
 
 export type ErrorCase = keyof typeof TAXONOMY;

@@ -122,6 +122,17 @@ function maxWaitMs({ planned, toldMs = 0 }: Seeking): number {
   return Math.max(planned.maxWaitMs, Math.min(TOLD_WAIT_MS_MAX, TOLD_WAIT_SHARE * toldMs));
 }
 
+/** A place for a call that could be done without: at a healthy candidate that has plenty, while nobody waits for any. */
+export function spareLease(deps: TurnDeps, seeking: Seeking, eligible: readonly number[]): Place | undefined {
+  const variants = eligible.flatMap((at) => variantsAt(deps, seeking, at));
+  const open = variants.filter((variant) => deps.health.admits(healthTargetOf(seeking, variant)));
+  const options = open.map((variant) => optionOf(deps, seeking, variant));
+  const found = deps.limits.takeSpare(seeking.asked.caller.key, options);
+  if (found === undefined) return undefined;
+  const variant = open[found.at] as Variant;
+  return { kind: "lease", at: variant.at, lease: leaseOf(deps, seeking, variant, found.reservation) };
+}
+
 /** How long an answer takes there; 0 where that would only be a guess: nobody is refused on the strength of one. */
 function knownMs({ score }: PlannedTarget): number {
   return score === undefined || score.isGuess ? 0 : score.latencyMs;

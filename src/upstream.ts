@@ -1,12 +1,13 @@
 // The only door to providers: sockets, pools, TLS, the five clocks and the size caps.
 import { Agent, type Dispatcher, errors } from "undici";
-import type { ProviderError } from "./chat.ts";
+import { HEDGE_LOST, type ProviderError } from "./chat.ts";
 
 export interface UpstreamRequest {
   url: string;
   headers: Record<string, string>;
   body: string;
-  /** Aborted when the caller leaves. */
+  /** Aborted when the caller leaves; with `HEDGE_LOST` as its reason when another call has answered, which ends this one at
+   *  once. */
   signal: AbortSignal;
   /** A caller that leaves does not end the call: its answer may still be read for so long. Absent: it ends at once. */
   drainMs?: number | undefined;
@@ -237,7 +238,7 @@ class AttemptClock {
     this.#drainMs = drainMs;
     this.#totalAt = now + clocks.totalMs;
     this.#contentAt = now + clocks.firstByteMs;
-    if (caller.aborted) this.#fail(CALLER_LEFT);
+    if (caller.aborted) this.#fail(reasonOf(caller));
     else caller.addEventListener("abort", this.#onCallerLeft);
     this.#arm();
   }
@@ -309,8 +310,8 @@ class AttemptClock {
   }
 
   #onCallerLeft = (): void => {
-    if (this.#drainMs === undefined) {
-      this.#fail(CALLER_LEFT);
+    if (this.#drainMs === undefined || this.#caller.reason === HEDGE_LOST) {
+      this.#fail(reasonOf(this.#caller));
       return;
     }
     this.#isDraining = true;
@@ -323,6 +324,10 @@ class AttemptClock {
     this.stop();
     this.#abort.abort();
   }
+}
+
+function reasonOf({ reason }: AbortSignal): ProviderError {
+  return reason === HEDGE_LOST ? HEDGE_LOST : CALLER_LEFT;
 }
 
 function tooLarge(maxBytes: number): ProviderError {

@@ -51,7 +51,10 @@ async function failedWith(sent: Opened | Unanswered, stream = false) {
   };
   const input: AttemptInput = {
     requestId: "r",
-    number: 1,
+    numbered: (open) => {
+      open(1);
+      return 1;
+    },
     caller: { key: "k" },
     request: {
       dialect: "openai-chat",

@@ -753,3 +753,45 @@ describe("after a refusal for growing too quickly", () => {
     );
   });
 });
+
+describe("a call that could be done without gets a place", () => {
+  const options = [A, B].map((target) => ({ target, need: NEED }));
+
+  test("at the first target that has half of its places free", async () => {
+    const { limits } = setUp([poolOf("a", { concurrency: 2 }), poolOf("b", { concurrency: 2 })]);
+    expect(limits.takeSpare("ann", options)?.at).toBe(0);
+    expect(limits.takeSpare("ann", options)?.at).toBe(1);
+    expect(limits.takeSpare("ann", options)).toBeUndefined();
+    // Whoever needs one still gets it.
+    expect((await granted(ask(limits))).at).toBe(0);
+  });
+
+  test("and half of its rates", () => {
+    const { limits } = setUp([poolOf("a", { requests: 60, burstMs: 10_000 })]);
+    const taken = Array.from({ length: 12 }, () => limits.takeSpare("ann", options.slice(0, 1)));
+    // Of ten, less the margin, five.
+    expect(taken.filter((place) => place !== undefined)).toHaveLength(5);
+  });
+
+  test("while nobody waits for any, whatever it is that they wait for", async () => {
+    const { limits } = setUp([poolOf("a", { concurrency: 1 })]);
+    const first = await granted(ask(limits));
+    const second = ask(limits);
+    expect(limits.status().queued).toBe(1);
+    expect(limits.takeSpare("bob", options)).toBeUndefined();
+    first.reservation.settle(undefined, true);
+    await granted(second);
+    expect(limits.takeSpare("bob", options)?.at).toBe(1);
+  });
+
+  test("and not where a call has just been refused", async () => {
+    const { limits, time } = setUp([poolOf("a", { requests: 600 })]);
+    const { reservation } = await granted(ask(limits));
+    reservation.refuse({ waitMs: 100, reaction: "lower" });
+    reservation.settle(undefined, false);
+    await time.advance(5_000);
+    expect(limits.takeSpare("ann", options)?.at).toBe(1);
+    await time.advance(5_000);
+    expect(limits.takeSpare("ann", options)?.at).toBe(0);
+  });
+});

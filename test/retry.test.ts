@@ -49,6 +49,7 @@ const TABLE: Record<ErrorKind, Row> = {
     ...{ hurts: false, status: 402, type: "insufficient_quota", code: "budget_exceeded" },
   },
   cancelled: { ...final, ...ours, hurts: false, status: 499, code: "cancelled" },
+  hedge_lost: { ...final, ...ours, hurts: false, status: 499, code: "hedge_lost" },
 };
 
 const kinds = Object.keys(TABLE) as ErrorKind[];

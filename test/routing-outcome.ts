@@ -83,6 +83,7 @@ function planOf(planned: Plan, facts: RequestFacts): JsonObject {
     onFilter: planned.mayPassFilter ? "next" : "stop",
     drain: planned.drainMs,
     continuesStreams: planned.continuesStreams,
+    hedge: planned.hedge,
     explored: trace.explored,
     passedOver: trace.passedOver.map(({ rule, why }) => `${rule}: ${why}`),
     sent: Object.fromEntries(sent),

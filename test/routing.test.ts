@@ -36,6 +36,7 @@ const ON_DEMAND = [
   "onFilter",
   "drain",
   "continuesStreams",
+  "hedge",
   "explored",
   "passedOver",
   "sent",

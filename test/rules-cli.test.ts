@@ -131,12 +131,14 @@ describe("signalbox rules diff", () => {
       'version: 1\nrules:\n  - name: gpt\n    model: "gpt-6-*"\n    from: [openai/gpt-6-luna]\n    attempts: 2\n';
     const renamed = before.replace("name: gpt", "name: renamed");
     const bounded = before.replace("attempts: 2", "attempts: 4\n    on_filter: next\n    set: { temperature: 0 }");
+    const hasty = before.replace("attempts: 2", "attempts: 2\n    hedge: { after: p95, max: 0.5% }");
     const denied =
       'version: 1\nrules:\n  - name: gpt\n    model: "gpt-6-*"\n    deny: { status: 403, message: Not today. }\n';
     const cwd = folderOf({
       "a/a.yaml": before,
       "renamed/a.yaml": renamed,
       "bounded/a.yaml": bounded,
+      "hasty/a.yaml": hasty,
       "denied/a.yaml": denied,
     });
     const diff = (dir: string) => signalbox(["rules", "diff", "a", dir], { cwd, env: ENV }).stdout;
@@ -145,6 +147,7 @@ describe("signalbox rules diff", () => {
     expect(diff("bounded")).toMatch(
       /\ngpt-6-.*, gpt-6-.*: every request\n {2}before {2}rule "gpt", balanced: openai\/gpt-6-luna \(2 attempts, on_filter stop, set \{\}\)\n {2}after {3}rule "gpt", balanced: openai\/gpt-6-luna \(4 attempts, on_filter next, set \{"temperature":0\}\)\n/,
     );
+    expect(diff("hasty")).toMatch(/before .* \(hedge off\)\n {2}after .* \(hedge after p95, at most 0\.5 %\)\n/);
     expect(diff("denied")).toContain('  after   rule "gpt": refused, 403 Not today.\n');
   });
 

@@ -71,7 +71,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "loop",
     files:
-      /^src\/(answer-reader|attachments|attempt|attempt-row|continuation|failures|gateway|lease|spending|stream-failover|turns)\.ts$/,
+      /^src\/(answer-reader|attachments|attempt|attempt-row|continuation|failures|gateway|hedge|lease|leg|spending|stream-failover|turns)\.ts$/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health", "budgets"],
   },
   {

@@ -320,7 +320,10 @@ describe("a call with a token", () => {
     };
     const input = {
       requestId: "r",
-      number: 1,
+      numbered(open: (attempt: number) => void) {
+        open(1);
+        return 1;
+      },
       caller: { key: "c" },
       request,
       target,

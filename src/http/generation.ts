@@ -39,7 +39,7 @@ function notFound(context: AppContext, id: string): Response {
 
 /** Figures are those of the attempt that answered; `total_cost` is that of all. `null` where nobody told. */
 function generationJson({ request, attempts }: ReportedRequest): JsonObject {
-  const last = attempts.at(-1);
+  const last = attempts.findLast(({ errorKind }) => errorKind !== "hedge_lost");
   const answered = request.status < 400 || request.status === 499 ? last : undefined;
   return {
     id: request.requestId,

@@ -160,6 +160,11 @@ export class Pool {
     return Math.max(this.#inFlight / this.#places.limit, ...shares);
   }
 
+  /** At least half of all it is known to allow is free, and it has refused nothing lately. */
+  hasPlenty(nowMs: number): boolean {
+    return nowMs - this.#refusedAtMs >= QUIET_MS && this.used(nowMs) < 0.5;
+  }
+
   take(amounts: Amounts, nowMs: number): void {
     this.#inFlight += 1;
     for (const [dimension, { bucket }] of this.#rates) bucket.take(amounts[dimension], nowMs);

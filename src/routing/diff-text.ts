@@ -43,6 +43,7 @@ function routeText(route: Route, other: Route): string {
   if (differs("queue")) notes.push(`queue ${route.queue}`);
   if (differs("affordable_max_tokens")) notes.push(`affordable_max_tokens ${route.affordable_max_tokens}`);
   if (differs("on_filter")) notes.push(`on_filter ${route.on_filter}`);
+  if (differs("hedge")) notes.push(`hedge ${route.hedge ?? "off"}`);
   if (differs("set")) notes.push(`set ${JSON.stringify(route.set[0])}`);
   const tail = notes.length === 0 ? "" : ` (${notes.join(", ")})`;
   return `${origin}, ${route.pick}: ${targetsText(route)}${tail}`;

@@ -6,6 +6,7 @@ import type { Asked } from "./facts.ts";
 import type { FleetView } from "./fleet-view.ts";
 import { globMatcher } from "./glob.ts";
 import { type Denied, type Plan, type PlannedTarget, plan } from "./plan.ts";
+import type { Hedge } from "./rules.ts";
 import { knownNames, type Snapshot } from "./snapshot.ts";
 
 /** Where a request goes; what the caller or the bill would notice. */
@@ -21,6 +22,8 @@ export interface Route {
   queue: string | null;
   affordable_max_tokens: boolean | null;
   on_filter: "stop" | "next" | null;
+  /** When a second target is asked, and how often at most. */
+  hedge: string | null;
   set: unknown[];
   refused: string | null;
 }
@@ -163,6 +166,7 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
       queue: null,
       affordable_max_tokens: null,
       on_filter: null,
+      hedge: null,
       set: [],
       refused,
     };
@@ -182,9 +186,14 @@ function routeOf(snapshot: Snapshot, asked: Asked, fleet: FleetView): Route {
     queue: `${planned.priority}, at most ${planned.maxWaitMs / 1_000} s`,
     affordable_max_tokens: planned.lowersMaxTokens,
     on_filter: planned.mayPassFilter ? "next" : "stop",
+    hedge: planned.hedge === undefined ? null : hedgeText(planned.hedge),
     set: targets.map(({ set }) => set),
     refused: null,
   };
+}
+
+function hedgeText({ after, share }: Hedge): string {
+  return `after ${after === "p95" ? after : `${after} ms`}, at most ${Number((100 * share).toFixed(4))} %`;
 }
 
 function sharesOf(plans: (Plan | Denied)[]): Record<string, number> {

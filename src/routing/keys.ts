@@ -142,6 +142,17 @@ export const RULE_KEYS: readonly RuleKey[] = [
     absent: "`error`",
   },
   {
+    key: "rules[].hedge.after",
+    meaning:
+      "When a call has shown no content for so long, the next target is asked as well; the first that answers wins, the other is cut off at once, and both are paid. A duration, or `p95`: longer than 95 of 100 calls of the target take, as far as that is known. Only while nobody waits for a provider and the other target has half of its limits free; it counts as one of `attempts`. `0ms` asks both at once and needs `require.max_cost`.",
+    absent: "required in `hedge`",
+  },
+  {
+    key: "rules[].hedge.max",
+    meaning: "Of the rule's requests at most so many get a second call.",
+    absent: "`2%`",
+  },
+  {
     key: "rules[].set",
     meaning:
       "Parameters: a value replaces the caller's, `{ min, max, default }` bounds it. Reported in `x-signalbox-warnings`.",
@@ -179,6 +190,7 @@ export const RULE_KEY_GROUPS: readonly Omit<RuleKey, "absent">[] = [
   { key: "rules[].timeouts", meaning: "How long to wait for what." },
   { key: "rules[].queue", meaning: "What happens when no provider is free." },
   { key: "rules[].affinity", meaning: "Whether a conversation stays where its prompt cache is." },
+  { key: "rules[].hedge", meaning: "Whether a slow call gets a rival. Off where it is absent." },
   { key: "rules[].on_client_abort.drain", meaning: "How long it is read on, `2m` at the most." },
   { key: "rules[].deny", meaning: "Refuse the request instead of sending it anywhere." },
   { key: "rules[].from[].use", meaning: "An alias, `provider/model`, `provider/*` or a model of the catalogue." },

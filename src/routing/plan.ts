@@ -8,7 +8,7 @@ import { type Asked, type Clock, factsOf } from "./facts.ts";
 import type { Affinity, FleetView } from "./fleet-view.ts";
 import { isPlain, type Narrowing, readNarrowing, slugMatches } from "./narrowing.ts";
 import { applyRequirements } from "./requirements.ts";
-import { DEFAULT_PRIORITY, MAX_WAIT_MS, type Priority, type Rule } from "./rules.ts";
+import { DEFAULT_PRIORITY, type Hedge, MAX_WAIT_MS, type Priority, type Rule } from "./rules.ts";
 import type { SetEntry, StrategyName } from "./schema.ts";
 import { type Pricing, type Score, score, VALUE_OF_SECOND_NANO_USD } from "./scores.ts";
 import { type Exclusion, resolve, type Snapshot } from "./snapshot.ts";
@@ -52,6 +52,8 @@ export interface Plan {
   drainMs: number | undefined;
   /** A plain text whose provider fails in the middle goes on at the next candidate. */
   continuesStreams: boolean;
+  /** A call that is slow to answer gets a rival at the next candidate. */
+  hedge: Hedge | undefined;
   ruleName: string;
   /** For the ledger and `x-signalbox-decision`: rule, strategy, what was chosen and why. ASCII. */
   decision: string;
@@ -190,6 +192,7 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
     mayPassFilter: rule?.mayPassFilter ?? false,
     drainMs: rule?.drainMs,
     continuesStreams: rule?.continuesStreams === true,
+    hedge: rule?.hedge,
     ruleName: rule?.name ?? "",
     decision: `${originOf(rule)};${reasonOf(first, ordered.length, trace)}`,
   };

@@ -39,6 +39,7 @@ export interface Rule {
   drainMs: number | undefined;
   /** A stream whose provider fails after its first content goes on at the next target. */
   continuesStreams: boolean;
+  hedge: Hedge | undefined;
   set: SetEntry;
   /** What a second is worth, in nanodollars. */
   valueOfSecondNanoUsd: number | undefined;
@@ -51,6 +52,14 @@ export interface Rule {
   mayPassFilter: boolean;
   /** In the time zone of its file. */
   clock: Clock;
+}
+
+/** A call that is slow to answer gets a rival at the next target. */
+export interface Hedge {
+  /** So many ms after its start, or when it has taken longer than 95 of 100 do. */
+  after: number | "p95";
+  /** Of the rule's requests, at most. */
+  share: number;
 }
 
 export interface RuleTarget {
@@ -140,6 +149,7 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
     "affinity",
     "on_client_abort",
     "stream_failover",
+    "hedge",
     "set",
     "value_of_time",
     "affordable_max_tokens",
@@ -161,6 +171,13 @@ function ineffective(rule: RuleEntry, at: (key: string, message: string) => File
   }
   if (rule.require?.quality === undefined && isRated) {
     errors.push(at("from", "a `quality` has an effect only with `require: { quality: … }`."));
+  }
+  if (rule.hedge !== undefined && rule.attempts === 1) {
+    errors.push(at("hedge", "it is a second attempt, so it has no effect with `attempts: 1`."));
+  }
+  if (rule.hedge?.after === 0 && rule.require?.max_cost === undefined) {
+    const bound = "say what a request may cost at each with `require: { max_cost: $0.05 }`";
+    errors.push(at("hedge", `\`after: 0ms\` asks two targets at once, and both are paid: ${bound}.`));
   }
   if (rule.affinity?.by === "none" && rule.affinity.ttl !== undefined) {
     errors.push(at("affinity", "`ttl` has no effect with `by: none`."));
@@ -200,6 +217,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
     affinityTtlMs: rule.affinity?.ttl,
     drainMs: drainMsOf(rule.on_client_abort),
     continuesStreams: rule.stream_failover === "continue",
+    hedge: rule.hedge && { after: rule.hedge.after, share: rule.hedge.max ?? HEDGE_SHARE },
     set: rule.set ?? {},
     valueOfSecondNanoUsd: rule.value_of_time,
     deny: rule.deny === undefined ? undefined : { status: rule.deny.status ?? 403, message: rule.deny.message },
@@ -210,6 +228,7 @@ function toRule(rule: RuleEntry, when: Condition | undefined, clock: Clock): Rul
   };
 }
 
+const HEDGE_SHARE = 0.02;
 const DRAIN_MS = 20_000;
 
 function drainMsOf(entry: RuleEntry["on_client_abort"]): number | undefined {

@@ -1,6 +1,6 @@
 // The shape of a rule file. Its keys are documented in routing-rules/README.md, and a test keeps the two equal.
 import { z } from "zod";
-import { durationMs, microUsd, nanoUsd, tokenCount } from "../units.ts";
+import { durationMs, microUsd, nanoUsd, percentage, tokenCount } from "../units.ts";
 
 export const STRATEGIES = ["order", "cheapest", "fastest", "balanced", "weighted"] as const;
 export type StrategyName = (typeof STRATEGIES)[number];
@@ -76,6 +76,21 @@ const PER_SECOND = z.string().transform((text, context) => {
 /** Whose turn it is when there is less than is asked for: 16, 4 and 1 parts. */
 export const PRIORITIES = ["interactive", "default", "batch"] as const;
 
+const AFTER_EXPECTED = "expected p95 or a duration of at most 2m such as 800ms";
+const HEDGE_AFTER = z.union([z.string(), z.number()], AFTER_EXPECTED).transform((value, context): number | "p95" => {
+  if (value === "p95") return value;
+  const parsed = durationMs.safeParse(value);
+  if (parsed.success && parsed.data <= 120_000) return parsed.data;
+  context.addIssue({ code: "custom", message: AFTER_EXPECTED });
+  return z.NEVER;
+});
+const HEDGE_MAX = z.union([z.string(), z.number()]).transform((value, context) => {
+  const parsed = percentage.safeParse(value);
+  if (parsed.success && parsed.data > 0) return parsed.data;
+  context.addIssue({ code: "custom", message: "expected a percentage above 0% such as 2%" });
+  return z.NEVER;
+});
+
 const RULE = z.strictObject({
   name: z.string().min(1).max(100),
   model: z.union([NAME, z.array(NAME).min(1)]).optional(),
@@ -106,6 +121,7 @@ const RULE = z.strictObject({
     .optional(),
   on_client_abort: z.union([z.enum(["cancel", "drain"]), z.strictObject({ drain: DRAIN })]).optional(),
   stream_failover: z.enum(["error", "continue"]).optional(),
+  hedge: z.strictObject({ after: HEDGE_AFTER, max: HEDGE_MAX.optional() }).optional(),
   set: SET.optional(),
   value_of_time: PER_SECOND.optional(),
   deny: z

@@ -1,7 +1,7 @@
 // The real router over simulated providers: everything but the door to the providers and the disk is what main.ts builds.
 import { readLimits as readAnthropicLimits } from "../../providers/dialects/anthropic/limits.ts";
 import { openaiChat } from "../../providers/dialects/openai-chat.ts";
-import { createBudgets } from "../../src/budgets.ts";
+import { type BudgetSettings, createBudgets } from "../../src/budgets.ts";
 import type { ChatRequest } from "../../src/chat.ts";
 import { type EnabledProvider, Secret } from "../../src/dialect.ts";
 import { createGateway, type Gateway, type GatewayInput } from "../../src/gateway.ts";
@@ -26,6 +26,7 @@ export interface RouterSettings {
   pools: Omit<PoolConfig, "matches">[];
   /** Further keys of the rule, in YAML's flow style: `timeouts: { first_byte: 10s }, queue: { max_wait: 50s }`. */
   rule?: string | undefined;
+  budgets?: readonly BudgetSettings[];
 }
 
 /** Limits and health for those who want to watch a run. */
@@ -63,7 +64,7 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
     limits,
     health,
     retryBudget: createRetryBudget({ nowMs }),
-    budgets: createBudgets({ nowMs, settings: [], balances: [], log() {} }),
+    budgets: createBudgets({ nowMs, settings: settings.budgets ?? [], balances: [], log() {} }),
     inputMargin: () => learning.inputMargin(),
     rateKey: rateKeys(),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
@@ -133,7 +134,8 @@ async function answer(gateway: Gateway, ledger: AuditedLedger, input: GatewayInp
     }
   }
   const attempts = ledger.attemptsOf(input.requestId);
-  return { ...told, ownMs: attempts.at(-1)?.tookMs ?? 0, attempts: attempts.length };
+  const answered = attempts.findLast(({ row }) => row.errorKind !== "hedge_lost");
+  return { ...told, ownMs: answered?.tookMs ?? 0, attempts: attempts.length };
 }
 
 function snapshotOf(profiles: readonly Profile[], { rule: more }: RouterSettings): Snapshot {
