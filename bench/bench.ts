@@ -128,9 +128,10 @@ async function holdAll(
   if (streams === 0) return [];
   const held: Held[] = [];
   for (const system of systems) {
-    if (system.ask(HELD) === undefined) continue;
+    const ask = system.ask({ ...HELD, paceMs });
+    if (ask === undefined) continue;
     progress(`${system.name}: holding ${streams} streams`);
-    held.push(await holdStreams(system, streams, paceMs));
+    held.push(await holdStreams(system, ask, streams));
   }
   await delay(AFTER_MS);
   return held;

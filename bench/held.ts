@@ -1,7 +1,6 @@
 // How many streams are held at once: each must be complete and in order, and no delta may come late.
 import { setTimeout as delay } from "node:timers/promises";
 import { type Ask, call } from "./load.ts";
-import { HELD } from "./scenarios.ts";
 import { quantile } from "./statistics.ts";
 import type { System } from "./systems.ts";
 
@@ -21,8 +20,8 @@ export interface Held {
 /** Of so many deltas one is kept for the quantiles. */
 const DELAYS_KEPT = 5;
 
-export async function holdStreams(system: System, streams: number, paceMs: number): Promise<Held> {
-  const ask = system.ask({ ...HELD, paceMs }) as Ask;
+export async function holdStreams(system: System, ask: Ask, streams: number): Promise<Held> {
+  const { deltas: deltasEach, paceMs } = ask.scenario;
   const before = await system.subject.sample();
   const delaysUs: number[] = [];
   const problems: string[] = [];
@@ -42,7 +41,7 @@ export async function holdStreams(system: System, streams: number, paceMs: numbe
     // As callers come; the first are still running when the last begin.
     await delay(1);
   }
-  await delay((HELD.deltas * paceMs) / 2);
+  await delay((deltasEach * paceMs) / 2);
   const { rssBytes } = await system.subject.sample();
   await Promise.race([Promise.all(running), system.subject.death]);
   const after = await system.subject.sample();
@@ -50,6 +49,6 @@ export async function holdStreams(system: System, streams: number, paceMs: numbe
     ...{ system: system.name, streams, broken: problems.length, problem: problems[0], rssBytes },
     delayMs: { p50: quantile(delaysUs, 0.5) / 1000, p99: quantile(delaysUs, 0.99) / 1000 },
     addedGapMsMax: addedGapUsMax / 1000,
-    cpuUsPerDelta: (after.cpuUs - before.cpuUs) / (streams * HELD.deltas),
+    cpuUsPerDelta: (after.cpuUs - before.cpuUs) / (streams * deltasEach),
   };
 }
