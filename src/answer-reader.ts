@@ -5,7 +5,7 @@ import type { Decoder, Outbound } from "./dialect.ts";
 import { EventStreamParser } from "./event-stream.ts";
 import { parseJson } from "./json.ts";
 import { type RawFrame, SseParser } from "./sse.ts";
-import type { Opened } from "./upstream.ts";
+import type { Chunks, Opened } from "./upstream.ts";
 
 /** Events with the bytes they came in, when they came as a frame that a relay may pass on. */
 export interface Piece {
@@ -68,7 +68,7 @@ interface FrameParser {
 /** Chunks of bytes as batches, the last of which holds the terminal event. */
 export class AnswerReader {
   readonly #opened: Opened;
-  readonly #chunks: AsyncGenerator<Uint8Array, ProviderError | undefined, undefined>;
+  readonly #chunks: Chunks;
   readonly #decoder: Decoder;
   readonly #parser: FrameParser;
   #isOver = false;

@@ -1,5 +1,6 @@
 // What the router is compared with: a naive client, round robin, and a shuffle with cooldowns as LiteLLM does it.
 import type { ProviderError } from "../../src/chat.ts";
+import type { Chunks } from "../../src/upstream.ts";
 import { type Arrival, DEADLINE_MS } from "./callers.ts";
 import type { Answer, Policy, World } from "./policy.ts";
 import type { Profile } from "./provider.ts";
@@ -120,10 +121,10 @@ async function callOnce(
   return ended(isDone ? 200 : 502, isDone, text, isDone ? undefined : "malformed");
 }
 
-async function readStream(
-  chunks: AsyncGenerator<Uint8Array, ProviderError | undefined, undefined>,
-): Promise<{ text: string } | { error: ProviderError }> {
+async function readStream(chunks: Chunks): Promise<{ text: string } | { error: ProviderError }> {
   let text = "";
-  for await (const chunk of chunks) text += Buffer.from(chunk).toString("utf8");
+  for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
+    text += Buffer.from(step.value).toString("utf8");
+  }
   return { text: text === "" ? errorBody("empty", "nothing came") : text };
 }
