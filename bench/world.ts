@@ -51,6 +51,9 @@ export function prepareRouter(
     SIGNALBOX_RULES: join(dir, "rules"),
     SIGNALBOX_DATA: data,
     SIGNALBOX_PORT: "0",
+    // As src/bin.js and `npm start` have it.
+    NODE_COMPILE_CACHE: join(import.meta.dirname, "../node_modules/.cache/signalbox"),
+    NODE_OPTIONS: "--max-semi-space-size=8",
     OPENAI_API_KEY: "sk-upstream",
     OPENAI_BASE_URL: `${upstreamUrl}/v1`,
     ANTHROPIC_API_KEY: "sk-upstream",

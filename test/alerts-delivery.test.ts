@@ -14,7 +14,7 @@ import { Secret } from "../src/dialect.ts";
 import { serving } from "./support/process.ts";
 import { postChat, startTestRouter, temporaryFolder } from "./support/router.ts";
 
-const CLI = new URL("../src/cli.ts", import.meta.url).pathname;
+const CLI = new URL("../src/bin.js", import.meta.url).pathname;
 const SECRET = "a-secret-for-signing";
 const NOW_MS = Date.UTC(2026, 0, 5, 12);
 const ALERT: Alert = alertOf(testFinding(), "alert_test", NOW_MS);

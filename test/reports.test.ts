@@ -1,10 +1,9 @@
 // Reports say what the rows say: sums by any two groupings, in any zone, over any time, whatever has been pruned.
-import { drizzle } from "drizzle-orm/better-sqlite3";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LedgerRow } from "../src/store/rows.ts";
-import { attempts, requests } from "../src/store/schema.ts";
 import { SUM_NAMES, USAGE_GROUPINGS, type UsageGrouping, type UsageQuery, usageSummary } from "../src/store/usage.ts";
+import { attempts, requests } from "../src/store/views.ts";
 import { zoneOf } from "../src/zones.ts";
 import { finishedRow, openedRow, settledRow } from "./store-rows.ts";
 import { type BookedLedger, bookedLedger } from "./support/ledger.ts";
@@ -81,9 +80,8 @@ function summedByHand({ db }: BookedLedger, query: UsageQuery): Map<string, Reco
       found.set(name, sums);
     }
   };
-  const query_ = drizzle(db);
   const seen = new Set<string>();
-  for (const row of query_.select().from(attempts).orderBy(attempts.requestId, attempts.attempt).all()) {
+  for (const row of attempts.select(db, "ORDER BY request_id, attempt")) {
     const { provider, model, costNanoUsd, endReason, inputTokens, requestId } = row;
     const place = `${requestId}:${provider}:${model}`;
     add({
@@ -100,7 +98,7 @@ function summedByHand({ db }: BookedLedger, query: UsageQuery): Map<string, Reco
     seen.add(place);
   }
   if (isOfAttempts) return found;
-  for (const { receivedAtMs: atMs, callerKey: key, team, tags } of query_.select().from(requests).all()) {
+  for (const { receivedAtMs: atMs, callerKey: key, team, tags } of requests.select(db, "")) {
     add({ atMs, key, team, organisation: "", tags, requests: 1 });
   }
   return found;

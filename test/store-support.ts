@@ -3,10 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
-import { drizzle } from "drizzle-orm/better-sqlite3";
 import { expect, onTestFinished } from "vitest";
 import { type Difference, differencesOf } from "../src/store/resum.ts";
-import { attempts, requests } from "../src/store/schema.ts";
+import { attempts, requests } from "../src/store/views.ts";
 
 export function newDir(): string {
   const dir = mkdtempSync(join(tmpdir(), "signalbox-store-"));
@@ -40,10 +39,9 @@ export function wrongSums(dir: string): Difference[] {
 export function tables(dir: string) {
   const db = new SqliteDatabase(databasePath(dir), { readonly: true });
   try {
-    const query = drizzle(db);
     return {
-      attempts: query.select().from(attempts).orderBy(attempts.requestId, attempts.attempt).all(),
-      requests: query.select().from(requests).orderBy(requests.requestId).all(),
+      attempts: attempts.select(db, "ORDER BY request_id, attempt"),
+      requests: requests.select(db, "ORDER BY request_id"),
     };
   } finally {
     db.close();

@@ -1,26 +1,23 @@
 // Requests one by one, newest first, with the attempts each was answered by.
 import type { Database } from "better-sqlite3";
-import { eq } from "drizzle-orm";
-import { drizzle } from "drizzle-orm/better-sqlite3";
 import type { TimeRange } from "./buckets.ts";
 import { dimensionsWhere, isAboutAttempts, type UsageFilters } from "./filters.ts";
-import { attempts, requests } from "./schema.ts";
 import { unpackStory } from "./story.ts";
+import { type AttemptView, attempts, type RequestView, requests } from "./views.ts";
 
 export interface RequestReport {
-  request: Omit<typeof requests.$inferSelect, "story" | "figures"> & { decision: string; trace: string | null };
+  request: Omit<RequestView, "story" | "figures"> & { decision: string; trace: string | null };
   /** In the order they were made. */
-  attempts: (typeof attempts.$inferSelect)[];
+  attempts: AttemptView[];
 }
 
 /** `undefined` where the ledger has no finished request of this id. */
 export function requestOf(db: Database, requestId: string): RequestReport | undefined {
-  const query = drizzle(db);
-  const row = query.select().from(requests).where(eq(requests.requestId, requestId)).get();
+  const [row] = requests.select(db, "WHERE request_id = ?", requestId);
   if (row === undefined) return undefined;
   const { story, figures, ...rest } = row;
   const request = { ...rest, ...unpackStory({ text: story, figures }) };
-  const calls = query.select().from(attempts).where(eq(attempts.requestId, requestId)).orderBy(attempts.attempt).all();
+  const calls = attempts.select(db, "WHERE request_id = ? ORDER BY attempt", requestId);
   return { request, attempts: calls };
 }
 

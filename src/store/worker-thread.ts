@@ -3,12 +3,16 @@ import { Worker } from "node:worker_threads";
 import type { FromWorker, WorkerOptions } from "./messages.ts";
 import { LedgerRefused, type RefusalKind } from "./refusal.ts";
 
+/** What it makes is soon garbage: left to itself the heap grows to more than a hundred megabytes of that before it is looked
+ *  through. */
+const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+
 export function startWorker(workerData: WorkerOptions): Worker {
   // Compiled files are .js; tsc rewrites the extension of imports, but not of a URL.
   const isCheckout = import.meta.url.endsWith(".ts");
   const url = isCheckout ? new URL("./worker.ts", import.meta.url) : new URL("./worker.js", import.meta.url);
   // No execArgv: what the process was started with (--eval, --import, --inspect-brk) is not meant for this thread.
-  return new Worker(url, { workerData, name: "signalbox-ledger", execArgv: [] });
+  return new Worker(url, { workerData, name: "signalbox-ledger", execArgv: [], resourceLimits });
 }
 
 /** Number of the first segment to write. Rejects with LedgerRefused once the thread that refused has ended and let go of

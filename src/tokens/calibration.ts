@@ -115,6 +115,8 @@ interface KeyMeans {
 interface Window {
   values: number[];
   next: number;
+  /** `undefined` while there is none. */
+  mean: number | undefined;
 }
 
 /** `limits` are for tests. */
@@ -135,8 +137,8 @@ export function createCalibration(limits: { modelsMax?: number; keysMax?: number
       learnInto(model, key, call, actualTokens);
     },
     meanAbsoluteError(model) {
-      const { values } = model === undefined ? errors : (models.peek(model)?.errors ?? newWindow());
-      return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
+      const window = model === undefined ? errors : models.peek(model)?.errors;
+      return window?.mean;
     },
     export: () => ({
       version: 1,
@@ -271,12 +273,16 @@ function newKey(): KeyState {
 }
 
 function newWindow(): Window {
-  return { values: [], next: 0 };
+  return { values: [], next: 0, mean: undefined };
 }
 
 function remember(window: Window, value: number): void {
   window.values[window.next] = value;
   window.next = (window.next + 1) % WINDOW_CALLS;
+  // Asked for with every call. Worked out anew, so that rounding does not add up.
+  let sum = 0;
+  for (const one of window.values) sum += one;
+  window.mean = sum / window.values.length;
 }
 
 function restoredModel(saved: JsonObject): ModelState {
