@@ -338,8 +338,13 @@ function choiceAt(answer: ChatAnswer, index: number): ChatChoice {
 
 /** Later usage replaces earlier usage field by field; a field that is not told keeps its value. Never adds. */
 export function mergeUsage(before: Usage | undefined, after: Usage): Usage {
-  const told = Object.entries(after).filter(([, value]) => value !== undefined);
-  return { ...before, ...Object.fromEntries(told) };
+  const merged: Record<string, number | string | undefined> = { ...before };
+  // Some providers count in every chunk: no lists in between.
+  for (const field in after) {
+    const value = after[field as keyof Usage];
+    if (value !== undefined) merged[field] = value;
+  }
+  return merged as Usage;
 }
 
 /** The usage of several calls together: a class that no call told stays untold, and words are those of the last call. */
