@@ -96,6 +96,8 @@ export function maxOutputTokens(body: ChatBody): number | undefined {
   return typeof told === "number" && Number.isFinite(told) ? told : undefined;
 }
 
+const MINUTE_MS = 60_000;
+
 /** Tells `mon` to `sun`, the hour and the date where the zone is. */
 export type Clock = (nowMs: number) => FactsTime;
 
@@ -110,12 +112,19 @@ export function clockIn(timeZone: string): Clock {
     month: "2-digit",
     day: "2-digit",
   });
-  return (nowMs) =>
-    new FactsTime(() => {
+  let minute = Number.NaN;
+  let told: FactsTime | undefined;
+  return (nowMs) => {
+    // Told once a minute: all zones are whole minutes apart.
+    if (told !== undefined && Math.floor(nowMs / MINUTE_MS) === minute) return told;
+    minute = Math.floor(nowMs / MINUTE_MS);
+    told = new FactsTime(() => {
       const parts = Object.fromEntries(format.formatToParts(nowMs).map(({ type, value }) => [type, value]));
       const { hour = "0", weekday = "", year, month, day } = parts;
       return { hour: BigInt(hour), weekday: weekday.slice(0, 3).toLowerCase(), date: `${year}-${month}-${day}` };
     });
+    return told;
+  };
 }
 
 /** What the answering model must be able to take or do for this request. */

@@ -2,13 +2,13 @@
 // endpoint all call `plan`.
 import type { CallerError, Target } from "../dialect.ts";
 import { type Candidate, candidatesOf, type Named, type Reason } from "./candidates.ts";
-import type { Facts } from "./conditions.ts";
+import type { Condition, Facts } from "./conditions.ts";
 import { denied, ruleDenial } from "./denials.ts";
 import { type Asked, type Clock, factsOf } from "./facts.ts";
 import type { Affinity, FleetView } from "./fleet-view.ts";
 import { isPlain, type Narrowing, readNarrowing, slugMatches } from "./narrowing.ts";
 import { applyRequirements } from "./requirements.ts";
-import { DEFAULT_PRIORITY, type Hedge, MAX_WAIT_MS, type Priority, type Rule } from "./rules.ts";
+import { DEFAULT_PRIORITY, type Hedge, MAX_WAIT_MS, type Priority, type Rule, type RuleSet } from "./rules.ts";
 import type { SetEntry, StrategyName } from "./schema.ts";
 import { type Pricing, type Score, score, VALUE_OF_SECOND_NANO_USD } from "./scores.ts";
 import { type Exclusion, resolve, type Snapshot } from "./snapshot.ts";
@@ -116,7 +116,7 @@ export function plan(
     return { kind: "denied", error: narrowing.error, trace, decision: "refused" };
   }
   const [name = body.model, ...more] = narrowing?.models ?? [];
-  const rule = firstMatch(snapshot.rules.rules, name, asked, trace);
+  const rule = firstMatch(snapshot.rules, name, asked, trace);
   trace.rule = rule?.name;
   if (rule?.deny !== undefined) {
     return { kind: "denied", error: ruleDenial(rule.deny), trace, decision: `${originOf(rule)};denied` };
@@ -125,7 +125,7 @@ export function plan(
   // `models` is as many requests, one after the other: each name is decided by its own rule, so that none gets round one.
   const named: Named[] = [{ name, rule }];
   for (const next of wishes === undefined ? [] : more) {
-    named.push({ name: next, rule: firstMatch(snapshot.rules.rules, next, asked, trace) });
+    named.push({ name: next, rule: firstMatch(snapshot.rules, next, asked, trace) });
   }
   return choose({ snapshot, asked, fleet, draw, options, rule, wishes, trace }, named);
 }
@@ -198,17 +198,22 @@ function choose(choosing: Choosing, named: readonly Named[]): Plan | Denied {
   };
 }
 
-function firstMatch(rules: readonly Rule[], model: string, asked: Asked, trace: Trace): Rule | undefined {
+function firstMatch(rules: RuleSet, model: string, asked: Asked, trace: Trace): Rule | undefined {
   // Most requests meet no condition, and then need no facts.
   let facts: Facts | undefined;
   let clock: Clock | undefined;
-  return rules.find((rule) => {
-    if (!rule.matches(model)) return false;
-    if (rule.when === undefined) return true;
+  const found = new Map<Condition, ReturnType<Condition>>();
+  return rules.rulesFor(model).find((rule) => {
+    const { when } = rule;
+    if (when === undefined) return true;
     if (facts === undefined) facts = factsOf(asked, model, rule.clock(asked.nowMs));
-    else if (clock !== rule.clock) facts.time = rule.clock(asked.nowMs);
+    else if (clock !== rule.clock) {
+      facts.time = rule.clock(asked.nowMs);
+      found.clear();
+    }
     clock = rule.clock;
-    const holds = rule.when(facts);
+    const holds = found.get(when) ?? when(facts);
+    found.set(when, holds);
     if (holds === true) return true;
     const why =
       holds === false ? "its condition does not hold" : `its condition fails here: ${holds.error.split("\n")[0]}`;

@@ -1,4 +1,5 @@
 // Rule files: YAML and CEL in, an immutable rule set out, or every error with its place.
+import { Lru } from "../lru.ts";
 import { nearest } from "../nearest.ts";
 import { type Checked, type FileError, readYaml, type Source } from "../yaml.ts";
 import { type Condition, compileCondition } from "./conditions.ts";
@@ -80,6 +81,8 @@ export interface Timeouts {
 export interface RuleSet {
   aliases: ReadonlyMap<string, readonly string[]>;
   rules: readonly Rule[];
+  /** Those that speak about the model, in the same order. */
+  rulesFor(model: string): readonly Rule[];
   /** As written, in the order read: for lint and for telling what an edit changed. */
   files: readonly ReadFile[];
 }
@@ -101,10 +104,31 @@ export function compile(files: Source[], problemOf: TargetProblem): RuleSet | { 
     if ("errors" in read) errors.push(...read.errors);
     else checked.push(read);
   }
-  for (const read of checked) collect(read, { aliases, rules, names, errors });
+  const shared = { condition: once(compileCondition), clock: once(clockIn) };
+  for (const read of checked) collect(read, { aliases, rules, names, errors, ...shared });
   // Targets last: an alias may be defined in a later file than the rule that names it.
   for (const read of checked) checkTargets(read, aliases, problemOf, errors);
-  return errors.length > 0 ? { errors } : { aliases, rules, files: checked };
+  return errors.length > 0 ? { errors } : { aliases, rules, rulesFor: rulesByModel(rules), files: checked };
+}
+
+/** Names that callers ask for are few; those who make them up must not fill the memory. */
+const MODELS_KEPT_MAX = 1_000;
+const MODEL_CHARS_MAX = 200;
+
+function rulesByModel(rules: readonly Rule[]): RuleSet["rulesFor"] {
+  const kept = new Lru<readonly Rule[]>(MODELS_KEPT_MAX);
+  const about = (model: string) => rules.filter((rule) => rule.matches(model));
+  return (model) => (model.length > MODEL_CHARS_MAX ? about(model) : kept.touch(model, () => about(model)));
+}
+
+/** Rules that say the same share what it is compiled to, so that what it comes to need not be found out for each. */
+function once<T>(make: (text: string) => T): (text: string) => T {
+  const made = new Map<string, T>();
+  return (text) => {
+    const found = made.get(text) ?? make(text);
+    made.set(text, found);
+    return found;
+  };
 }
 
 interface Collected {
@@ -112,20 +136,22 @@ interface Collected {
   rules: Rule[];
   names: Set<string>;
   errors: FileError[];
+  condition: typeof compileCondition;
+  clock: typeof clockIn;
 }
 
-function collect(read: ReadFile, { aliases, rules, names, errors }: Collected): void {
+function collect(read: ReadFile, { aliases, rules, names, errors, ...compiled }: Collected): void {
   for (const [alias, targets] of Object.entries(read.value.aliases)) {
     if (aliases.has(alias)) errors.push(read.at(["aliases", alias], `alias "${alias}" is defined twice.`));
     aliases.set(alias, targets);
   }
-  const clock = clockIn(read.value.timezone ?? "UTC");
+  const clock = compiled.clock(read.value.timezone ?? "UTC");
   for (const [index, rule] of read.value.rules.entries()) {
     const at = (key: string, message: string) => read.at(["rules", index, key], `rule "${rule.name}": ${message}`);
     if (names.has(rule.name)) errors.push(at("name", "another rule has the same name."));
     names.add(rule.name);
     errors.push(...ineffective(rule, at));
-    const when = rule.when === undefined ? undefined : compileCondition(rule.when);
+    const when = rule.when === undefined ? undefined : compiled.condition(rule.when);
     if (when !== undefined && "error" in when) errors.push(at("when", when.error));
     else rules.push(toRule(rule, when, clock));
   }
