@@ -1,11 +1,10 @@
 // Who calls: the bearer token against SIGNALBOX_API_KEY and the callers' keys; and who may administer.
 import { timingSafeEqual } from "node:crypto";
-import type { MiddlewareHandler } from "hono";
 import { hashOf } from "../api-keys.ts";
 import type { CallerError, Secret } from "../dialect.ts";
 import type { FoundKey, KeyRing } from "../key-ring.ts";
 import type { Caller } from "../routing/plan.ts";
-import { type AppContext, callerError, type Env, errorResponse } from "./context.ts";
+import { type AppContext, callerError, errorResponse } from "./context.ts";
 
 export interface Doors {
   /** SIGNALBOX_API_KEY: valid without any limit, as the caller "default". */
@@ -19,30 +18,33 @@ export interface Doors {
 
 export type Role = "anyone" | "caller" | "admin";
 
-export function guardsOf(doors: Doors): Record<Role, MiddlewareHandler<Env>> {
-  return { anyone: (_, next) => next(), caller: authenticate(doors), admin: authenticateAdmin(doors.adminKey) };
+/** The refusal, or `undefined`: then the caller may go on. */
+export type Guard = (context: AppContext) => Response | undefined;
+
+export function guardsOf(doors: Doors): Record<Role, Guard> {
+  return { anyone: () => undefined, caller: authenticate(doors), admin: authenticateAdmin(doors.adminKey) };
 }
 
-function authenticate({ apiKey, keys, isLoopback }: Doors): MiddlewareHandler<Env> {
+function authenticate({ apiKey, keys, isLoopback }: Doors): Guard {
   const expected = apiKey === undefined ? undefined : hashOf(apiKey.reveal());
-  return async (context, next) => {
+  return (context) => {
     const given = secretIn(context);
     if (expected === undefined && isLoopback && keys.isEmpty) {
       context.set("caller", { key: "local" });
-      return next();
+      return undefined;
     }
     if (given === undefined) return refuse(context, MISSING);
     const hash = hashOf(given);
     // Hashes have one length, so the comparison takes the same time whatever was sent.
     if (expected !== undefined && timingSafeEqual(hash, expected)) {
       context.set("caller", { key: "default" });
-      return next();
+      return undefined;
     }
     // Found by the whole hash: how far a guess is right cannot be measured.
     const admitted = admit(keys.find(hash), context.req.path);
     if ("status" in admitted) return refuse(context, admitted);
     context.set("caller", admitted);
-    return next();
+    return undefined;
   };
 }
 
@@ -75,14 +77,14 @@ const UNKNOWN = callerError(
   "invalid_api_key",
 );
 
-function authenticateAdmin(adminKey: Secret | undefined): MiddlewareHandler<Env> {
+function authenticateAdmin(adminKey: Secret | undefined): Guard {
   const expected = adminKey === undefined ? undefined : hashOf(adminKey.reveal());
-  return async (context, next) => {
+  return (context) => {
     if (expected === undefined) return refuse(context, CLOSED);
     const given = secretIn(context);
     if (given !== undefined && timingSafeEqual(hashOf(given), expected)) {
       context.header("cache-control", "no-store");
-      return next();
+      return undefined;
     }
     return refuse(context, NOT_ADMIN);
   };
