@@ -225,7 +225,7 @@ describe("a conversation's home", () => {
   test("of a rule that leaves caches out of account changes nothing", () => {
     const world = settled(20_000, 0.01);
     const rules = world.snapshot.rules.rules.map((rule) => ({ ...rule, affinity: false }));
-    world.snapshot = { ...world.snapshot, rules: { ...world.snapshot.rules, rules } };
+    world.snapshot = { ...world.snapshot, rules: { ...world.snapshot.rules, rules, rulesFor: () => rules } };
     expect(firstOf(decide(world, 21_000))).toBe("b/m");
   });
 });

@@ -5,7 +5,7 @@ import { compile, type RuleSet } from "../src/routing/rules.ts";
 
 function compiled(...texts: string[]): RuleSet {
   const made = compile(
-    texts.map((text, at) => ({ path: `${at}.yaml`, text: `version: 1\n${text}` })),
+    texts.map((text, at) => ({ file: `${at}.yaml`, text: `version: 1\n${text}` })),
     () => undefined,
   );
   if ("errors" in made) throw new Error(JSON.stringify(made.errors));
