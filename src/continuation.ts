@@ -2,6 +2,7 @@
 import { type Batch, batchOf } from "./answer-reader.ts";
 import type { AttemptResult, Batches, Bill } from "./attempt.ts";
 import { addUsage, type ChatEvent, type JsonObject, type ProviderError, type Usage } from "./chat.ts";
+import { LedgerUnavailable } from "./store/rows.ts";
 
 /** After so many pauses the answer is taken as it is. */
 const HOPS_MAX = 5;
@@ -61,7 +62,7 @@ async function* goOn(
       yield eventsOnly(CUT_SHORT);
       return;
     }
-    const result = await again(state);
+    const result = await again(state).catch(unrecorded);
     if (result.kind !== "stream") {
       const error = errorOf(result);
       onFailure(error);
@@ -71,6 +72,13 @@ async function* goOn(
     bills.push(result.bill);
     current = result;
   }
+}
+
+/** The caller has had a part of the answer: it is told in the stream why there is no more. */
+function unrecorded(bug: unknown): AttemptResult {
+  if (!(bug instanceof LedgerUnavailable)) throw bug;
+  const message = "The router cannot record calls at the moment, so the answer ends here.";
+  return { kind: "refused", error: { kind: "overloaded", message, code: "ledger_unavailable" } };
 }
 
 function eventsOnly(events: ChatEvent[]): Batch {

@@ -77,7 +77,8 @@ async function callAndContinue(
   };
   const first = await call({ continuation: undefined });
   if (first.kind === "buffered") return continueBuffered(first, again);
-  if (first.kind !== "stream") return first;
+  // What is relayed comes from providers that do not pause; each further layer would cost every delta.
+  if (first.kind !== "stream" || first.encoded.relay) return first;
   return continueStream(first, again, (error) => {
     run.endStream({ status: 200, attempts: run.calls, error, warnings: first.encoded.warnings });
   });

@@ -61,7 +61,9 @@ export async function sendStream(answer: Answer, outcome: Stream): Promise<void>
     const bytes = render(pieces);
     // Writing to a response whose caller has left is an error event that would end the process.
     if (outgoing.destroyed) break;
-    if (bytes.length > 0 && !outgoing.write(bytes)) await drained(outgoing);
+    // The last bytes and the end of the body in one write: `end` uncorks the socket.
+    if (terminal !== undefined) outgoing.socket?.cork();
+    if (bytes.length > 0 && !outgoing.write(bytes) && terminal === undefined) await drained(outgoing);
     if (terminal?.type !== "error" || outgoing.destroyed) continue;
     outgoing.write(answer.inbound.renderStreamError(toCallerError(terminal.error)));
   }
