@@ -3,7 +3,8 @@
 // checkout the pinned one is used when the machine's own is too old to run TypeScript as it stands.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { enableCompileCache } from "node:module";
+// As a whole: older versions of Node, which only start a newer one here, do not have what is used of it.
+import module from "node:module";
 import { fileURLToPath } from "node:url";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -15,8 +16,8 @@ const pinned = here("../node_modules/node/bin/node");
 if (major > 22 || (major === 22 && minor >= 19)) {
   // What was compiled is kept beside the packages, by content: the next start takes half the time and 30 MB less. Threads
   // know of it by the variable. Where it cannot be written, nothing is kept.
-  const { directory } = enableCompileCache(process.env.NODE_COMPILE_CACHE ?? here("../node_modules/.cache/signalbox"));
-  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= here("../node_modules/.cache/signalbox");
+  const cache = process.env.NODE_COMPILE_CACHE ?? here("../node_modules/.cache/signalbox");
+  if (module.enableCompileCache(cache).directory !== undefined) process.env.NODE_COMPILE_CACHE = cache;
   await import(entry);
 } else if (existsSync(pinned)) {
   const child = spawn(pinned, [here("bin.js"), ...process.argv.slice(2)], { stdio: "inherit" });
