@@ -130,7 +130,7 @@ function startGateway({
   });
 }
 
-/** Whoever asks for the request that has just been answered finds it: rows reach the database a few milliseconds later. */
+/** Whoever asks for the request that has just been answered finds it: rows reach the database up to a tenth of a second later. */
 function startReports(dir: string, ledger: Ledger): ReportReader {
   const reader = createReportReader({ dir });
   return {

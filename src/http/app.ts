@@ -96,7 +96,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
   const routes = routesOf(options);
   const guards = guardsOf(options.doors);
-  // One handler for each route: a chain of middleware would cost every call a tenth of what Hono does.
+  // One handler for each route: with one, Hono calls it without a chain of promises.
   const guarded = (guard: Guard, handle: Route["handle"]) => (context: AppContext) => {
     const receivedAtMs = options.nowMs();
     const id = options.newRequestId(receivedAtMs);

@@ -71,7 +71,6 @@ function prepare(db: Database) {
     find: db.prepare(`SELECT state, dimension, opened_at_ms AS openedAtMs, estimated_nano_usd AS estimatedNanoUsd
       FROM attempt_rows WHERE request_id = ? AND attempt = ?`),
     // "<> 1": without it SQLite would not use the index on these few, and scan the ledger.
-    // "<> 1": without it SQLite would not use the index on these few, and scan the ledger.
     unsettled: db.prepare(`SELECT request_id AS requestId, attempt, dimension, opened_at_ms AS openedAtMs,
       reserved_nano_usd AS reservedNanoUsd FROM attempt_rows WHERE state <> 1 AND state = 0`),
     isFinished: db.prepare("SELECT 1 FROM request_rows WHERE request_id = ?"),

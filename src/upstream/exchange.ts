@@ -1,5 +1,5 @@
 // One request and its answer on a connection. undici's own interface underneath: its `request()` would put one of Node's
-// streams and an iterator between, which cost more than all the rest of a chunk's way through the router.
+// streams and an iterator between, which every chunk would pay for.
 import { type Agent, type Dispatcher, errors } from "undici";
 import type { ProviderError } from "../chat.ts";
 import type { Chunks, Opened, Unanswered, UpstreamRequest } from "../upstream.ts";
