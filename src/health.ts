@@ -165,7 +165,7 @@ class Breakers implements Health {
       for (const { scope, on, breaker, era } of calls) {
         if (error === undefined) breaker.succeed(era, this.#options.nowMs());
         else if (effect?.on !== on || isOfAccount !== (scope === "account")) breaker.abandon(era);
-        else this.#hurt(breaker, era, effect, error);
+        else this.#hurt({ breaker, era, beganAtMs: nowMs }, effect, error);
       }
     };
   }
@@ -213,15 +213,16 @@ class Breakers implements Health {
     return undefined;
   }
 
-  #hurt(breaker: Breaker, era: number, effect: Effect, error: ProviderError): void {
-    const { nowMs, draw } = this.#options;
+  #hurt(call: { breaker: Breaker; era: number; beganAtMs: number }, effect: Effect, error: ProviderError): void {
+    const { breaker, era, beganAtMs } = call;
+    const nowMs = this.#options.nowMs();
     if ("parkMs" in effect) {
-      breaker.park(era, error.kind, effect.parkMs, effect.parkMsMax, nowMs());
+      breaker.park(era, error.kind, effect.parkMs, effect.parkMsMax, nowMs);
       return;
     }
     const { opensAfter: inARowMax, weight = 1 } = effect;
-    const how = { reason: error.kind, inARowMax, weight, toldMs: error.retryAfterMs };
-    breaker.fail(era, how, nowMs(), draw());
+    const how = { reason: error.kind, inARowMax, weight, tookMs: nowMs - beganAtMs, toldMs: error.retryAfterMs };
+    breaker.fail(era, how, nowMs, this.#options.draw());
   }
 
   #all(): { scope: Scope; name: string; breaker: Breaker }[] {

@@ -113,8 +113,8 @@ export function movesOn(deps: TurnDeps, seeking: Seeking, { at, lease }: Place, 
 }
 
 /** Many proxies hang up after a minute without a byte: a turn that comes later is none. */
-const TOLD_WAIT_MS_MAX = 45_000;
-const TOLD_WAIT_SHARE = 0.75;
+const TOLD_WAIT_MS_MAX = 48_000;
+const TOLD_WAIT_SHARE = 0.8;
 
 /** Where the rule leaves it open: most of the time that the caller says it has, and some for the answer. */
 function maxWaitMs({ planned, toldMs = 0 }: Seeking): number {

@@ -20,13 +20,17 @@ function failed(kind: ErrorKind, more: Partial<ProviderError> = {}): ProviderErr
 class World {
   nowMs = 1_700_000_000_000;
   draw = 0.5;
+  /** How long each call lasts. */
+  callMs = 0;
   readonly health: Health = createHealth({ nowMs: () => this.nowMs, draw: () => this.draw });
 
-  /** Calls that end at once, one after the other. */
+  /** One after the other. */
   calls(target: HealthTarget, ...outcomes: (ErrorKind | ProviderError | "ok")[]): void {
     for (const outcome of outcomes) {
       const error = typeof outcome === "string" ? (outcome === "ok" ? undefined : failed(outcome)) : outcome;
-      this.health.begin(target)(error);
+      const end = this.health.begin(target);
+      this.nowMs += this.callMs;
+      end(error);
     }
   }
 
@@ -302,8 +306,12 @@ describe("opening", () => {
 });
 
 describe("for how long", () => {
-  test("five seconds, doubled with each failed probe, and never above a minute", () => {
+  test.each([
+    ["a minute where a probe takes a second", 1_000, [5, 10, 20, 40, 60, 60, 60]],
+    ["a quarter of that where it fails at once", 999, [5, 10, 15, 15, 15, 15, 15]],
+  ])("five seconds, doubled with each failed probe, and never above %s", (_, callMs, seconds) => {
     const world = new World();
+    world.callMs = callMs;
     world.calls(A, ...times(5, "server" as const));
     const openMs = [world.openMs(A)];
     for (let probe = 0; probe < 6; probe += 1) {
@@ -311,7 +319,7 @@ describe("for how long", () => {
       world.calls(A, "server");
       openMs.push(world.openMs(A));
     }
-    expect(openMs).toEqual([5, 10, 20, 40, 60, 60, 60].map((seconds) => seconds * SECOND_MS));
+    expect(openMs).toEqual(seconds.map((each) => each * SECOND_MS));
   });
 
   test("a fifth more or less, so that routers do not come back together", () => {
@@ -342,12 +350,15 @@ describe("for how long", () => {
     [600, 5],
   ])("after %i minutes closed it opens for %i seconds: each five minutes forgive one opening", (minutes, seconds) => {
     const world = new World();
+    world.callMs = SECOND_MS;
     world.calls(A, ...times(5, "server" as const));
     world.waitUntilHalfOpen(A);
     world.calls(A, "server");
     world.waitUntilHalfOpen(A);
+    world.callMs = 0;
     world.calls(A, ...times(5, "ok" as const));
     world.nowMs += minutes * MINUTE_MS;
+    world.callMs = SECOND_MS;
     world.calls(A, ...times(5, "server" as const));
     expect(world.openMs(A)).toBe(seconds * SECOND_MS);
   });

@@ -11,6 +11,9 @@ export interface SavedBreaker {
 
 const OPEN_MS = 5_000;
 const OPEN_MS_MAX = 60_000;
+/** Where it fails at once: whoever finds out whether it is over hardly loses time, and nobody misses a provider that is back. */
+const OPEN_MS_MAX_QUICK = 15_000;
+const QUICK_MS = 1_000;
 const JITTER = 0.2;
 /** What a provider says about itself (Retry-After) is believed up to this. */
 const TOLD_MS_MAX = 300_000;
@@ -118,10 +121,11 @@ export class Breaker {
     this.#era += 1;
   }
 
-  /** `inARowMax`: how many failures of this sort one after the other open it, each counting as `weight`. */
+  /** `inARowMax`: how many failures of this sort one after the other open it, each counting as `weight`. `tookMs`: how long the
+   *  call lasted. */
   fail(
     era: number,
-    how: { reason: string; inARowMax: number; weight?: number; toldMs?: number | undefined },
+    how: { reason: string; inARowMax: number; tookMs: number; weight?: number; toldMs?: number | undefined },
     nowMs: number,
     draw: number,
   ): void {
@@ -134,7 +138,8 @@ export class Breaker {
     if (this.#state === "open") return;
     const isTooOften = this.#outcomes >= SAMPLES_MIN && this.#failures / this.#outcomes > RATE_MAX;
     if (this.#state !== "half_open" && this.#inARow < how.inARowMax && !isTooOften) return;
-    const exponential = Math.min(OPEN_MS_MAX, OPEN_MS * 2 ** this.#lately(this.#openings, nowMs));
+    const most = how.tookMs < QUICK_MS ? OPEN_MS_MAX_QUICK : OPEN_MS_MAX;
+    const exponential = Math.min(most, OPEN_MS * 2 ** this.#lately(this.#openings, nowMs));
     const ms = Math.max(exponential * (1 - JITTER + 2 * JITTER * draw), Math.min(TOLD_MS_MAX, how.toldMs ?? 0));
     const openings = this.#lately(this.#openings, nowMs) + 1;
     this.#open(nowMs + ms, how.reason, openings, this.#lately(this.#parkings, nowMs));
