@@ -194,17 +194,17 @@ describe("what a call counts", () => {
     const { limits } = setUp([poolOf("a", { tokens: 100_000, ...FULL })]);
     const target = targetOf("a", "m", accounting);
     const turn = await granted(ask(limits, { targets: [target], need: { cachedTokens: 60 } }));
-    expect(level(limits, "tokens")).toBe(98_000 - reserved);
+    expect(level(limits, "tokens")).toBe(99_000 - reserved);
     turn.reservation.settle({ inputTokens: 100, cacheReadTokens: 40, outputTokens: 50 }, true);
-    expect(level(limits, "tokens")).toBe(98_000 - settled);
+    expect(level(limits, "tokens")).toBe(99_000 - settled);
   });
 
   test("a call that was refused gives its tokens back", async () => {
     const { limits } = setUp([poolOf("a", { inputTokens: 10_000, requests: 100, ...FULL })]);
     const turn = await granted(ask(limits));
     turn.reservation.settle(undefined, false);
-    expect(level(limits, "input_tokens")).toBe(9_800);
-    expect(level(limits, "requests")).toBe(97);
+    expect(level(limits, "input_tokens")).toBe(9_900);
+    expect(level(limits, "requests")).toBe(98);
     expect(limits.status().pools[0]?.in_flight).toBe(0);
   });
 
@@ -212,9 +212,9 @@ describe("what a call counts", () => {
     const { limits } = setUp([poolOf("a", { inputTokens: 10_000, outputTokens: 10_000, ...FULL })]);
     const turn = await granted(ask(limits));
     turn.reservation.correct({ inputTokens: 300, outputTokens: 1 });
-    expect([level(limits, "input_tokens"), level(limits, "output_tokens")]).toEqual([9_500, 9_750]);
+    expect([level(limits, "input_tokens"), level(limits, "output_tokens")]).toEqual([9_600, 9_850]);
     turn.reservation.settle({ inputTokens: 300, outputTokens: 20 }, true);
-    expect([level(limits, "input_tokens"), level(limits, "output_tokens")]).toEqual([9_500, 9_780]);
+    expect([level(limits, "input_tokens"), level(limits, "output_tokens")]).toEqual([9_600, 9_880]);
   });
 
   test("a reservation is settled once", async () => {
@@ -410,7 +410,7 @@ describe("fairness", () => {
 
   test("a large request is not starved by small ones that would fit", async () => {
     const { limits, time } = setUp([poolOf("a", { inputTokens: 60_000, burstMs: 1_000 })]);
-    await granted(ask(limits, { need: { inputTokens: 980 } }));
+    await granted(ask(limits, { need: { inputTokens: 990 } }));
     const large = ask(limits, { key: "large", need: { inputTokens: 900 } });
     const small = () => ask(limits, { key: "small", need: { inputTokens: 10 } });
     for (let call = 0; call < 30; call += 1) {
@@ -464,7 +464,7 @@ describe("learning", () => {
     for (let call = 0; call < 3; call += 1) told.take(amounts, NOW);
     told.learn({ windows: [{ name: "requests", limit: 600, remaining: 0 }] }, NOW);
     expect(told.wait(amounts, NOW, 1_000)).toMatchObject({ for: "requests" });
-    expect(told.wait(amounts, NOW, 1_000).ms).toBeCloseTo(60_000 / 588, 0);
+    expect(told.wait(amounts, NOW, 1_000).ms).toBeCloseTo(60_000 / 594, 0);
   });
 
   test("what the operator set holds where it is lower, and gives way where it is higher", () => {
@@ -538,7 +538,7 @@ describe("learning", () => {
 
   test("a refusal while much was left shortens what may be taken at once", () => {
     const bursty = pool({ requests: 600 });
-    expect(bursty.status(NOW).rates[0]?.level).toBe(98);
+    expect(bursty.status(NOW).rates[0]?.level).toBe(99);
     bursty.refuse(lower(0), NOW);
     expect(bursty.status(NOW).rates[0]?.level).toBeLessThanOrEqual(49);
   });

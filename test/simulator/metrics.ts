@@ -22,6 +22,8 @@ export interface Metrics {
   addedP50Ms: number;
   addedP99Ms: number;
   wellBehavedAddedP99Ms: number;
+  /** Success of whoever knows everything and lets those who behave go first (`bestSuccess`). */
+  best: number;
   /** Money per success, compared with the oracle's. */
   costOverOracle: number;
   /** Per request. */
@@ -38,13 +40,14 @@ export interface Metrics {
 export interface Totals {
   counters: readonly Counters[];
   oraclePicoUsd: number;
+  best: number;
 }
 
 export function isSuccess({ answer, latencyMs }: Asked): boolean {
   return answer.isDone && answer.text === WHOLE && latencyMs <= DEADLINE_MS;
 }
 
-export function measure(asked: readonly Asked[], { counters, oraclePicoUsd }: Totals): Metrics {
+export function measure(asked: readonly Asked[], { counters, oraclePicoUsd, best }: Totals): Metrics {
   const judged = asked.filter(({ arrival }) => arrival.leavesAfterMs === undefined);
   const successes = judged.filter(isSuccess).length;
   const keys = Map.groupBy(judged, ({ arrival }) => arrival.key);
@@ -70,6 +73,7 @@ export function measure(asked: readonly Asked[], { counters, oraclePicoUsd }: To
     addedP50Ms: quantile(added, 0.5),
     addedP99Ms: quantile(added, 0.99),
     wellBehavedAddedP99Ms: quantile(addedMs(well), 0.99),
+    best,
     costOverOracle: sum((each) => each.billedPicoUsd) / (successes + (asked.length - judged.length)) / oraclePicoUsd,
     upstream429: sum((each) => each.refused) / asked.length,
     wasted: Math.max(0, attempts - useful) / asked.length,

@@ -1,5 +1,5 @@
 // What could be had at best: how much the providers can take, and what it costs to fill the cheapest first.
-import type { Arrival } from "./callers.ts";
+import { type Arrival, DEADLINE_MS, FLOODING_KEY } from "./callers.ts";
 import type { Profile } from "./provider.ts";
 
 /** The mean request. */
@@ -31,14 +31,13 @@ export function capacityPerS(profile: Profile, atMs: number, means: Means): numb
   const slow = incident("slow")?.factor ?? 1;
   const input = means.plainTokens * profile.tokenFactor;
   const reserved = profile.accounting.output === "reserved" ? means.maxTokens : 0;
-  const { limits, concurrency, firstByte, tokensPerSecond } = profile;
-  const callMs = slow * (firstByte.medianMs + (1_000 * means.outputTokens) / tokensPerSecond.median);
+  const { limits, concurrency } = profile;
   const perMinute = Math.min(
     limits.requests ?? Number.POSITIVE_INFINITY,
     (limits.tokens ?? Number.POSITIVE_INFINITY) / (input + reserved),
     (limits.inputTokens ?? Number.POSITIVE_INFINITY) / input,
     (limits.outputTokens ?? Number.POSITIVE_INFINITY) / means.outputTokens,
-    ((concurrency ?? Number.POSITIVE_INFINITY) * 60_000) / callMs,
+    ((concurrency ?? Number.POSITIVE_INFINITY) * 60_000) / (slow * callMs(profile, means)),
   );
   return (perMinute * scale) / 60;
 }
@@ -86,6 +85,82 @@ export function oraclePicoUsd(profiles: readonly Profile[], arrivals: readonly A
 
 function costOf({ rates, tokenFactor }: Profile, means: Means): number {
   return means.plainTokens * tokenFactor * rates.input + means.outputTokens * rates.output;
+}
+
+/** Seconds, each with so many who wait since then. */
+type Line = { atS: number; count: number }[];
+
+/** Share of requests that whoever knows everything could answer in time, when those who behave go first and the key that floods
+ *  gets what they leave: an upper bound, since it takes requests for a fluid of which nothing fails, every limit for known to
+ *  the last request, and every wait for used up to the deadline. */
+export function bestSuccess(profiles: readonly Profile[], arrivals: readonly Arrival[], minutes: number): number {
+  const means = meansOf(arrivals);
+  const reserves = profiles.map((profile) => new Reserve(profile, means));
+  const patienceS = (DEADLINE_MS - Math.min(...profiles.map((profile) => callMs(profile, means)))) / 1_000;
+  const lines: Line[] = [[], []];
+  let served = 0;
+  const arrivedIn = Map.groupBy(arrivals, ({ atMs }) => Math.floor(atMs / 1_000));
+  for (let second = 0; second < 60 * minutes + patienceS; second += 1) {
+    const arrived = arrivedIn.get(second) ?? [];
+    const flooding = arrived.filter(({ key }) => key === FLOODING_KEY).length;
+    for (const [at, count] of [arrived.length - flooding, flooding].entries()) lines[at]?.push({ atS: second, count });
+    for (const reserve of reserves) reserve.fill(1_000 * second);
+    let room = reserves.reduce((sum, { level }) => sum + level, 0);
+    let taken = 0;
+    for (const line of lines) {
+      while ((line[0]?.atS ?? second) < second - patienceS) line.shift();
+      for (const waiting of line) {
+        const now = Math.min(room, waiting.count);
+        waiting.count -= now;
+        room -= now;
+        taken += now;
+      }
+    }
+    served += taken;
+    for (const reserve of reserves) taken -= reserve.take(taken);
+  }
+  return served / arrivals.length;
+}
+
+/** What a provider takes at once. */
+class Reserve {
+  level = 0;
+  readonly #profile: Profile;
+  readonly #means: Means;
+
+  constructor(profile: Profile, means: Means) {
+    this.#profile = profile;
+    this.#means = means;
+    this.level = this.#most(0);
+  }
+
+  /** A second goes by. */
+  fill(atMs: number): void {
+    const { enforcement } = this.#profile;
+    const most = this.#most(atMs);
+    const isWindow = enforcement.kind === "window";
+    if (isWindow && atMs % enforcement.windowMs === 0) this.level = most;
+    if (!isWindow) this.level = Math.min(most, this.level + capacityPerS(this.#profile, atMs, this.#means));
+    if (most === 0) this.level = 0;
+  }
+
+  take(count: number): number {
+    const taken = Math.min(count, this.level);
+    this.level -= taken;
+    return taken;
+  }
+
+  #most(atMs: number): number {
+    const { enforcement, concurrency } = this.#profile;
+    const perS = capacityPerS(this.#profile, atMs, this.#means);
+    // Places do not heap up while they are empty.
+    if (concurrency !== undefined) return perS;
+    return (perS * (enforcement.kind === "window" ? enforcement.windowMs : enforcement.burstMs)) / 1_000;
+  }
+}
+
+function callMs({ firstByte, tokensPerSecond }: Profile, means: Means): number {
+  return firstByte.medianMs + (1_000 * means.outputTokens) / tokensPerSecond.median;
 }
 
 /** How long each request must wait at one provider that takes `perMinute` of them and so much time's worth at once, when nobody

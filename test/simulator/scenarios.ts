@@ -1,6 +1,6 @@
 // The situations a router has to get its callers through (S1 to S14; those with several processes or money are elsewhere).
 import { constantLoad, type Load } from "./callers.ts";
-import { convergence, outage } from "./findings.ts";
+import { convergence, outage, recovery } from "./findings.ts";
 import type { Asked } from "./metrics.ts";
 import { DRAWN, meanCapacityPerS } from "./oracle.ts";
 import { ANTHROPIC_LIKE, FOUR, GEMINI_LIKE, OPENAI_LIKE, poolsOf, SMALL_HOST, withIncidents } from "./profiles.ts";
@@ -33,14 +33,16 @@ function loadOf(profiles: readonly Profile[], minutes: number, share: number, mo
 
 function chaos(share: number): Make {
   return (minutes) => {
+    const down: Incident = { kind: "down", ...between(minutes, 0.15, 0.3) };
     const profiles = withIncidents(FOUR, {
-      b: [{ kind: "down", ...between(minutes, 0.15, 0.3) }],
+      b: [down],
       c: [{ kind: "slow", factor: 8, ...between(minutes, 0.4, 0.55) }],
       a: [{ kind: "cut", factor: 0.5, ...between(minutes, 0.65, 0.85) }],
       d: [{ kind: "hang", ...between(minutes, 0.9, 0.95) }],
     });
     const title = `one provider down, one slow, one cut, one hanging, ${100 * share} % of what they can take`;
-    return { title, profiles, pools: poolsOf(profiles), load: loadOf(profiles, minutes, share) };
+    const load = loadOf(profiles, minutes, share);
+    return { title, profiles, pools: poolsOf(profiles), load, findings: recovery("b", down) };
   };
 }
 

@@ -29,6 +29,11 @@ const TARGETS: Readonly<Record<string, readonly Target[]>> = {
     { what: "costOverOracle", max: 1.15 },
     { what: "wasted", max: 0.05 },
   ],
+  "S2-60": [
+    { what: "attempts at it per request while it was down", max: 0.1 },
+    { what: "s until 90 % of its traffic is back", max: 90 },
+    { what: "its highest rate in the 90 s after ÷ before", max: 1.2 },
+  ],
   "S2-75": [
     { what: "wellBehaved", min: 0.999 },
     { what: "success", min: 0.995 },
@@ -46,7 +51,7 @@ const TARGETS: Readonly<Record<string, readonly Target[]>> = {
   S3: [{ what: "surfaced429", max: 0 }],
   "S3-uneven": [{ what: "surfaced429", max: 0 }],
   S4: [
-    { what: "s until within 10 % of the new limit", max: 20 },
+    { what: "s from there until within 10 % of the new limit", max: 20 },
     { what: "s until back at 90 %", max: 60 },
     { what: "429 per request in the 30 s after the cut", max: 0.1 },
   ],
