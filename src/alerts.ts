@@ -1,6 +1,6 @@
 // Watches money, failures and providers, and tells the operator once: decides what is an alert, and hands each to the log
 // and to every destination.
-import type { AlertDestination, AlertSettings } from "./alert-settings.ts";
+
 import {
   type Alert,
   alertOf,
@@ -16,6 +16,7 @@ import {
 import { type Delivery, Outbox, type OutboxStatus } from "./alerts/outbox.ts";
 import { RequestCounts, SpendHistory } from "./alerts/rates.ts";
 import type { ErrorKind, JsonObject } from "./chat.ts";
+import type { AlertDestination, AlertSettings } from "./config/alert-settings.ts";
 import { isObject } from "./json.ts";
 import { Lru } from "./lru.ts";
 import type { AttemptSettled, RequestFinished } from "./store/rows.ts";

@@ -1,6 +1,7 @@
 // Builds what the router knows of its callers: their keys, what those allow, and the routes that change them.
+
+import { isLoopback } from "./config/environment.ts";
 import type { Config } from "./config.ts";
-import { isLoopback } from "./environment.ts";
 import { keyOperations } from "./http/admin-keys.ts";
 import type { AppOptions } from "./http/app.ts";
 import type { IdSource } from "./ids.ts";

@@ -1,16 +1,16 @@
 // Everything an operator can set: signalbox.yaml, the environment and the command line, checked and merged.
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { z } from "zod";
-import { ALERTS, type AlertSettings, alertsOf } from "./alert-settings.ts";
-import { BUDGETS, budgetsOf } from "./budget-settings.ts";
 import type { BudgetSettings } from "./budgets.ts";
+import { ALERTS, type AlertSettings, alertsOf } from "./config/alert-settings.ts";
+import { BUDGETS, budgetsOf } from "./config/budget-settings.ts";
+import { type Environment, interpolate, isLoopback } from "./config/environment.ts";
+import { keyInPools, POOLS, type PoolSettings, poolsOf } from "./config/pool-settings.ts";
+import { PRICE_SETTINGS, withOwnModels } from "./config/price-settings.ts";
+import { addressOf, addressWithFile, firstSet } from "./config/provider-address.ts";
+import { RETENTION, type RetentionSettings, retentionOf } from "./config/retention-settings.ts";
 import { type EnabledProvider, type ModelEntry, type Outbound, type Provider, Secret } from "./dialect.ts";
-import { type Environment, interpolate, isLoopback } from "./environment.ts";
 import { nearest } from "./nearest.ts";
-import { keyInPools, POOLS, type PoolSettings, poolsOf } from "./pool-settings.ts";
-import { PRICE_SETTINGS, withOwnModels } from "./price-settings.ts";
-import { addressOf, addressWithFile, firstSet } from "./provider-address.ts";
-import { RETENTION, type RetentionSettings, retentionOf } from "./retention-settings.ts";
 import { durationMs, sizeBytes } from "./units.ts";
 import { type Checked, type FileError, readYaml } from "./yaml.ts";
 

@@ -1,4 +1,7 @@
 // The loop: tries the candidates of a plan one after the other until one answers. Nobody else retries or falls back.
+
+import type { ChatEvent, ChatRequest, JsonObject, ProviderError } from "./chat.ts";
+import type { CallerError, Target } from "./dialect.ts";
 import {
   type AttemptDeps,
   type AttemptInput,
@@ -6,12 +9,13 @@ import {
   type Batches,
   type Bill,
   callOnce,
-} from "./attempt.ts";
-import type { ChatEvent, ChatRequest, JsonObject, ProviderError } from "./chat.ts";
-import type { CallerError, Target } from "./dialect.ts";
-import { attemptsMax, type Failure, inView, lostOn, othersFor, tell, unfit, withoutPlace } from "./failures.ts";
-import { HedgeShares, hedgedTurns } from "./hedge.ts";
-import { type Called, callLeg, type Leg, loneLeg } from "./leg.ts";
+} from "./gateway/attempt.ts";
+import { attemptsMax, type Failure, inView, lostOn, othersFor, tell, unfit, withoutPlace } from "./gateway/failures.ts";
+import { HedgeShares, hedgedTurns } from "./gateway/hedge.ts";
+import { type Called, callLeg, type Leg, loneLeg } from "./gateway/leg.ts";
+import { fund, refusalOf, type SpendingDeps } from "./gateway/spending.ts";
+import { type Ended, type Switch, withFailover } from "./gateway/stream-failover.ts";
+import { clocksFor, decide, movesOn, type Place, type Seeking, seekPlace, type TurnDeps } from "./gateway/turns.ts";
 import type { Memory } from "./memory.ts";
 import { backoffMs, verdict } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -19,11 +23,8 @@ import { explain, traceText } from "./routing/explain.ts";
 import { applySet } from "./routing/parameters.ts";
 import { type Asked, type Caller, type Plan, type PlannedTarget, plan, type Trace } from "./routing/plan.ts";
 import type { Snapshot } from "./routing/snapshot.ts";
-import { fund, refusalOf, type SpendingDeps } from "./spending.ts";
 import { LedgerUnavailable } from "./store/rows.ts";
-import { type Ended, type Switch, withFailover } from "./stream-failover.ts";
 import { policyOf } from "./taxonomy.ts";
-import { clocksFor, decide, movesOn, type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 
 export interface GatewayDeps extends AttemptDeps, TurnDeps, SpendingDeps {
   snapshot(): Snapshot;

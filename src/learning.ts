@@ -1,9 +1,10 @@
 // What answers teach about the next choice: how long targets take and fail, how long answers are, how many tokens a text
 // is, where a conversation has its cache. In memory, saved piece by piece, read back at the start.
-import type { Settled } from "./attempt.ts";
+
 import type { ChatMessage, ChatRequest, DialectId, JsonObject, Usage } from "./chat.ts";
 import { type ModelEntry, targetName } from "./dialect.ts";
 import { createFleet, FLEET_PARTS, type Fleet } from "./fleet.ts";
+import type { Settled } from "./gateway/attempt.ts";
 import { maxOutputTokens } from "./routing/facts.ts";
 import type { FleetView } from "./routing/fleet-view.ts";
 import type { Snapshot } from "./routing/snapshot.ts";

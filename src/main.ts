@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { openaiChatInbound } from "../providers/dialects/openai/inbound.ts";
 import { SIMULATOR_URL } from "../providers/simulated.ts";
-import { type Refresher, startRefresh } from "./catalog-refresh.ts";
+import { type Refresher, startRefresh } from "./catalog/refresh.ts";
 import type { Config } from "./config.ts";
 import { showFileErrors } from "./excerpt.ts";
 import { createApp, type Health } from "./http/app.ts";

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createDeliverer } from "./alerts/deliver.ts";
 import { type Alerts, createAlerts, outcomeOf } from "./alerts.ts";
-import type { Settled } from "./attempt.ts";
 import { type Budgets, createBudgets, windowStarts } from "./budgets.ts";
 import { type Callers, startCallers } from "./callers.ts";
 import type { Config } from "./config.ts";
 import { createDownloader } from "./download.ts";
+import type { Settled } from "./gateway/attempt.ts";
 import { createGateway, type Gateway } from "./gateway.ts";
 import { createHealth, type Health as TargetHealth } from "./health.ts";
 import type { Health } from "./http/app.ts";

@@ -6,10 +6,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { AlertDestination, AlertSettings } from "../src/alert-settings.ts";
 import { type Alert, alertOf, testFinding } from "../src/alerts/alert.ts";
 import { createDeliverer } from "../src/alerts/deliver.ts";
 import { createAlerts } from "../src/alerts.ts";
+import type { AlertDestination, AlertSettings } from "../src/config/alert-settings.ts";
 import { Secret } from "../src/dialect.ts";
 import { serving } from "./support/process.ts";
 import { postChat, startTestRouter, temporaryFolder } from "./support/router.ts";

@@ -1,10 +1,10 @@
 // What becomes an alert, how often, and what is in it. Time, chance and destinations are virtual.
 import { describe, expect, test } from "vitest";
-import type { AlertSettings } from "../src/alert-settings.ts";
 import type { Alert } from "../src/alerts/alert.ts";
 import { messageFor } from "../src/alerts/message.ts";
 import type { Delivery } from "../src/alerts/outbox.ts";
 import { type Alerts, type AttemptEnded, createAlerts, outcomeOf } from "../src/alerts.ts";
+import type { AlertSettings } from "../src/config/alert-settings.ts";
 import { Secret } from "../src/dialect.ts";
 import type { RequestFinished } from "../src/store/rows.ts";
 

@@ -1,9 +1,9 @@
 // What a failed call was worth: whether output had begun, and what is paid for it all the same.
 import { describe, expect, test } from "vitest";
 import { openaiChat } from "../providers/dialects/openai-chat.ts";
-import { type AttemptDeps, type AttemptInput, callOnce } from "../src/attempt.ts";
 import type { ProviderError } from "../src/chat.ts";
 import type { EnabledProvider, Target } from "../src/dialect.ts";
+import { type AttemptDeps, type AttemptInput, callOnce } from "../src/gateway/attempt.ts";
 import type { Opened, Unanswered } from "../src/upstream.ts";
 
 const RATES = { input: 1_000_000, output: 2_000_000 };

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { diffCatalogs, diffText } from "../src/catalog/diff.ts";
+import { readKept, startRefresh } from "../src/catalog/refresh.ts";
 import { type CatalogFile, catalogPath, parseCatalog } from "../src/catalog.ts";
-import { diffCatalogs, diffText } from "../src/catalog-diff.ts";
-import { readKept, startRefresh } from "../src/catalog-refresh.ts";
 import type { ModelEntry } from "../src/dialect.ts";
 import { startTestRouter, temporaryFolder } from "./support/router.ts";
 

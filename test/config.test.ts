@@ -8,9 +8,9 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { anthropicMessages } from "../providers/dialects/anthropic-messages.ts";
 import { openaiChat } from "../providers/dialects/openai-chat.ts";
 import { providers as known } from "../providers/index.ts";
+import { isLoopback } from "../src/config/environment.ts";
 import { buildConfig, type Config, type ConfigInputs, loadConfig } from "../src/config.ts";
 import { type ModelEntry, Secret } from "../src/dialect.ts";
-import { isLoopback } from "../src/environment.ts";
 import { formatFileError } from "../src/yaml.ts";
 
 type Given = Partial<Pick<ConfigInputs, "flags" | "env">> & { yaml?: string };

@@ -1,9 +1,9 @@
 // Answers that a provider gives in several calls.
 import { expect, test } from "vitest";
-import { type Batch, batchOf } from "../src/answer-reader.ts";
-import type { AttemptResult } from "../src/attempt.ts";
 import type { ChatEvent, ProviderError } from "../src/chat.ts";
-import { continueStream } from "../src/continuation.ts";
+import { type Batch, batchOf } from "../src/gateway/answer-reader.ts";
+import type { AttemptResult } from "../src/gateway/attempt.ts";
+import { continueStream } from "../src/gateway/continuation.ts";
 import { LedgerUnavailable } from "../src/store/rows.ts";
 
 type Stream = Extract<AttemptResult, { kind: "stream" }>;

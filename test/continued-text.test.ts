@@ -8,7 +8,7 @@ import {
   continuedRequest,
   DeliveredText,
   OverlapFilter,
-} from "../src/continued-text.ts";
+} from "../src/gateway/continued-text.ts";
 
 function requestOf(more: Partial<ChatBody> = {}): ChatRequest {
   const body: ChatBody = { model: "m", messages: [{ role: "user", content: "Tell me." }], ...more };

@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ProviderError } from "../src/chat.ts";
 import { windowIn } from "../src/context-window.ts";
-import { inView } from "../src/failures.ts";
-import { createLease } from "../src/lease.ts";
+import { inView } from "../src/gateway/failures.ts";
+import { createLease } from "../src/gateway/lease.ts";
 import type { Reservation } from "../src/limits.ts";
 import { startTestRouter, type TestRouter } from "./support/router.ts";
 

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { parseBudget } from "../src/budget-spec.ts";
 import type { BudgetSettings } from "../src/budgets.ts";
-import { HedgeShares } from "../src/hedge.ts";
+import { HedgeShares } from "../src/gateway/hedge.ts";
 import type { Arrival } from "./simulator/callers.ts";
 import { Engine } from "./simulator/engine.ts";
 import type { Answer } from "./simulator/policy.ts";

@@ -24,7 +24,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   {
     name: "pure",
     files:
-      /^src\/((sse|event-stream|continued-text|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|api-keys|yaml|table|lru|tokens|excerpt|csv|zones)\.ts$|tokens\/|pricing\/)/,
+      /^src\/((sse|event-stream|gateway\/continued-text|pricing|retry|taxonomy|context-window|nearest|units|budget-spec|api-keys|yaml|table|lru|tokens|excerpt|csv|zones)\.ts$|tokens\/|pricing\/)/,
     mayImport: ["vocabulary"],
   },
   { name: "dialects", files: /^providers\/dialects\//, mayImport: ["vocabulary"] },
@@ -40,11 +40,11 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   { name: "ids", files: /^src\/ids\.ts$/, mayImport: [] },
   { name: "catalogue", files: /^src\/catalog\.ts$/, mayImport: ["vocabulary", "root"] },
   // Types of the catalogue only; and its fetcher, which is to the price list what upstream is to providers.
-  { name: "catalogue diff", files: /^src\/catalog-diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
-  { name: "catalogue refresh", files: /^src\/catalog-refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
+  { name: "catalogue diff", files: /^src\/catalog\/diff\.ts$/, mayImport: ["vocabulary", "pure", "catalogue"] },
+  { name: "catalogue refresh", files: /^src\/catalog\/refresh\.ts$/, mayImport: ["catalogue", "catalogue diff"] },
   {
     name: "config",
-    files: /^src\/(config|environment|provider-address|(pool|budget|price|alert|retention)-settings)\.ts$/,
+    files: /^src\/config(\.ts|\/)/,
     mayImport: ["vocabulary", "pure", "budgets"],
   },
   { name: "budgets", files: /^src\/budgets\.ts$/, mayImport: ["pure"] },
@@ -70,8 +70,7 @@ const GROUPS: { name: string; files: RegExp; mayImport: string[] }[] = [
   // The loop is handed its effects: of them it may import types only (checked below).
   {
     name: "loop",
-    files:
-      /^src\/(answer-reader|attachments|attempt|attempt-row|continuation|failures|gateway|hedge|lease|leg|spending|stream-failover|turns)\.ts$/,
+    files: /^src\/gateway(\.ts|\/)/,
     mayImport: ["vocabulary", "pure", "routing", "rows", "store", "upstream", "memory", "limits", "health", "budgets"],
   },
   {
@@ -129,7 +128,7 @@ describe("imports point down", () => {
 
   const PACKAGES: [name: RegExp, allowedIn: RegExp][] = [
     [/^(hono|@hono)(\/|$)/, /^src\/(http\/|main\.ts)/],
-    [/^undici$/, /^src\/(upstream(\/\w+)?|download|google-auth|catalog-refresh|alerts\/deliver)\.ts$/],
+    [/^undici$/, /^src\/(upstream(\/\w+)?|download|google-auth|catalog\/refresh|alerts\/deliver)\.ts$/],
     [/^better-sqlite3$/, /^src\/store\//],
     [/^@marcbachmann\/cel-js$/, /^src\/routing\/conditions\.ts$/],
     [/^yaml$/, /^(src\/yaml\.ts|providers\/catalog\/)/],
@@ -164,7 +163,7 @@ describe("effects live in their files", () => {
     {
       name: "a timer",
       pattern: /\bset(Timeout|Interval|Immediate)\(/,
-      allowedIn: /^src\/(main|parts|catalog-refresh|upstream\/\w+|simulator\/pace|store\/[\w-]+)\.ts$/,
+      allowedIn: /^src\/(main|parts|catalog\/refresh|upstream\/\w+|simulator\/pace|store\/[\w-]+)\.ts$/,
     },
     {
       name: "the monotonic clock",
@@ -196,7 +195,7 @@ describe("effects live in their files", () => {
       name: "a file",
       pattern: /from "node:fs/,
       allowedIn:
-        /^(src\/(main|settings|config|catalog|catalog-refresh|package-root|live-rules|live-rules\/[\w-]+|cli\/[\w-]+|store\/[\w-]+)|providers\/((readme|errors)\.build|catalog(\.build|\/[\w-]+)))\.ts$/,
+        /^(src\/(main|settings|config|catalog|catalog\/refresh|package-root|live-rules|live-rules\/[\w-]+|cli\/[\w-]+|store\/[\w-]+)|providers\/((readme|errors)\.build|catalog(\.build|\/[\w-]+)))\.ts$/,
     },
   ];
   test.each(EFFECTS)("$name", ({ pattern, allowedIn }) => {

@@ -1,6 +1,6 @@
 // One try to hand an alert to an operator's endpoint: hides sockets and their clocks, and every part of an address but its host.
 import { Agent, type Dispatcher } from "undici";
-import type { AlertDestination } from "../alert-settings.ts";
+import type { AlertDestination } from "../config/alert-settings.ts";
 import type { Alert } from "./alert.ts";
 import { messageFor } from "./message.ts";
 import type { Delivery } from "./outbox.ts";

@@ -1,7 +1,7 @@
 // An alert as the bytes that travel: a signed JSON document, or what Slack's incoming webhooks take.
 import { createHmac } from "node:crypto";
-import type { AlertDestination } from "../alert-settings.ts";
 import type { JsonObject } from "../chat.ts";
+import type { AlertDestination } from "../config/alert-settings.ts";
 import type { Alert } from "./alert.ts";
 
 export interface Message {

@@ -1,7 +1,7 @@
 // `signalbox models` and `signalbox catalog`: what can be asked for, what it can do and what it costs.
 import { readFileSync } from "node:fs";
+import { diffCatalogs, diffText } from "../catalog/diff.ts";
 import { catalogPath, parseCatalog } from "../catalog.ts";
-import { diffCatalogs, diffText } from "../catalog-diff.ts";
 import type { Environment } from "../config.ts";
 import type { ModelEntry } from "../dialect.ts";
 import { formatUsd } from "../pricing.ts";

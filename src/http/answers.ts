@@ -1,8 +1,8 @@
 // The gateway's answer as bytes to the caller: relayed or rendered, buffered or streamed, with what the caller asked to see.
 import type { ServerResponse } from "node:http";
-import type { Piece } from "../answer-reader.ts";
 import { type ChatEvent, type ChatRequest, fold, type JsonObject } from "../chat.ts";
 import type { AnswerHead, Inbound, StreamRenderer, Target } from "../dialect.ts";
+import type { Piece } from "../gateway/answer-reader.ts";
 import type { Outcome } from "../gateway.ts";
 import { isObject, parseJson } from "../json.ts";
 import { formatUsd } from "../pricing.ts";

@@ -2,9 +2,9 @@
 import { hash } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import type { Bill } from "../attempt.ts";
 import type { ChatRequest, JsonObject } from "../chat.ts";
 import type { CallerError, Inbound } from "../dialect.ts";
+import type { Bill } from "../gateway/attempt.ts";
 import type { Gateway, GatewayInput, Outcome } from "../gateway.ts";
 import { isDeeperThan } from "../json.ts";
 import { type Admitted, type CallerGate, durationText, type Ending } from "../limits/callers.ts";

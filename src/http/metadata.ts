@@ -2,9 +2,9 @@
 // https://openrouter.ai/docs: the `X-OpenRouter-Metadata: enabled` header
 import type { JsonObject } from "../chat.ts";
 import { type Target, targetName } from "../dialect.ts";
+import type { Switch } from "../gateway/stream-failover.ts";
 import type { Story } from "../gateway.ts";
 import { formatUsd } from "../pricing.ts";
-import type { Switch } from "../stream-failover.ts";
 
 /** The member to add and its value; `undefined` unless a header asks: ours, or OpenRouter's own for its clients. */
 export function routingMetadata(

@@ -1,8 +1,8 @@
 // What the tests of this dialect share: calls, binary streams, and answers read from them the way the router does.
 import { bedrockConverse } from "../../providers/bedrock-converse.ts";
-import { AnswerReader } from "../../src/answer-reader.ts";
 import type { ChatBody, ChatEvent, JsonObject } from "../../src/chat.ts";
 import type { Call, Encoded, Refusal } from "../../src/dialect.ts";
+import { AnswerReader } from "../../src/gateway/answer-reader.ts";
 import { eventFrame, exceptionFrame } from "../../src/simulator/event-frame.ts";
 import { type CallOptions, callOf } from "./google-harness.ts";
 

@@ -1,13 +1,13 @@
 // What a call may cost, set aside before it is made: the money side of an attempt.
-import type { Ask, BudgetRefusal, Budgets, Hold } from "./budgets.ts";
-import type { ChatBody, JsonObject, ProviderError } from "./chat.ts";
-import { type Target, targetName } from "./dialect.ts";
-import { isObject } from "./json.ts";
-import type { RateClass } from "./pricing/classes.ts";
-import { formatUsd, worstCostNanoUsd } from "./pricing.ts";
-import { type Asked, type Caller, contentOf, maxOutputTokens } from "./routing/facts.ts";
-import type { FleetView } from "./routing/fleet-view.ts";
-import type { Plan, PlannedTarget } from "./routing/plan.ts";
+import type { Ask, BudgetRefusal, Budgets, Hold } from "../budgets.ts";
+import type { ChatBody, JsonObject, ProviderError } from "../chat.ts";
+import { type Target, targetName } from "../dialect.ts";
+import { isObject } from "../json.ts";
+import type { RateClass } from "../pricing/classes.ts";
+import { formatUsd, worstCostNanoUsd } from "../pricing.ts";
+import { type Asked, type Caller, contentOf, maxOutputTokens } from "../routing/facts.ts";
+import type { FleetView } from "../routing/fleet-view.ts";
+import type { Plan, PlannedTarget } from "../routing/plan.ts";
 
 /** The money of one attempt. Ends exactly once. */
 export interface Money {

@@ -1,7 +1,7 @@
 // A text that one model began and another is to go on with: when that may be asked, how, and where the two meet. Pure.
-import type { ChatBody, ChatEvent, ChatMessage, ChatRequest } from "./chat.ts";
-import { isObject } from "./json.ts";
-import { textMeter } from "./tokens/text.ts";
+import type { ChatBody, ChatEvent, ChatMessage, ChatRequest } from "../chat.ts";
+import { isObject } from "../json.ts";
+import { textMeter } from "../tokens/text.ts";
 
 /** How a model is asked to go on: with the text as the beginning of its own answer, or by a word from the user. */
 export type ContinuationStyle = "prefill" | "user_turn";

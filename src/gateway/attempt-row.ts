@@ -1,6 +1,5 @@
 // What is known of one running attempt, and its settlement: exactly once, with the ledger, limits, money and learning.
 import { strict as assert } from "node:assert";
-import { charsOf, isContent } from "./answer-reader.ts";
 import {
   type ChatEvent,
   type ChatRequest,
@@ -10,16 +9,17 @@ import {
   type ProviderError,
   type Rates,
   type Usage,
-} from "./chat.ts";
-import type { Call, Target } from "./dialect.ts";
+} from "../chat.ts";
+import type { Call, Target } from "../dialect.ts";
+import type { Memory } from "../memory.ts";
+import { priceAttempt, ratesJson } from "../pricing.ts";
+import type { Lost } from "../retry-budget.ts";
+import type { Caller } from "../routing/plan.ts";
+import type { AttemptSettled, EndReason, Ledger } from "../store/ledger.ts";
+import type { Clocks } from "../upstream.ts";
+import { charsOf, isContent } from "./answer-reader.ts";
 import type { Lease } from "./lease.ts";
-import type { Memory } from "./memory.ts";
-import { priceAttempt, ratesJson } from "./pricing.ts";
-import type { Lost } from "./retry-budget.ts";
-import type { Caller } from "./routing/plan.ts";
 import type { Money } from "./spending.ts";
-import type { AttemptSettled, EndReason, Ledger } from "./store/ledger.ts";
-import type { Clocks } from "./upstream.ts";
 
 /** What a running attempt tells, and whom. */
 export interface RowDeps {

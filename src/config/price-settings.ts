@@ -1,9 +1,9 @@
 // Prices and models of the operator's own: `providers.*.models`, `discount`, `surcharge` and `service_tiers` of signalbox.yaml.
 import { z } from "zod";
-import type { Period, Prices, RateCard, Rates, Tier } from "./chat.ts";
-import type { ModelEntry } from "./dialect.ts";
-import { discounted, surcharged } from "./pricing.ts";
-import { microUsd, nanoUsd, percentage, tokenCount } from "./units.ts";
+import type { Period, Prices, RateCard, Rates, Tier } from "../chat.ts";
+import type { ModelEntry } from "../dialect.ts";
+import { discounted, surcharged } from "../pricing.ts";
+import { microUsd, nanoUsd, percentage, tokenCount } from "../units.ts";
 
 /** Between a hundredth of a cent per million tokens and ten thousand dollars: what is outside was meant in another unit. */
 const MICRO_USD_MIN = 100;

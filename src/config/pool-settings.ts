@@ -1,10 +1,10 @@
 // The section `pools` of signalbox.yaml: what the operator knows of the accounts' limits, and accounts of further keys.
 import { z } from "zod";
-import { type Account, Secret } from "./dialect.ts";
+import { type Account, Secret } from "../dialect.ts";
+import { nearest } from "../nearest.ts";
+import { durationMs, tokenCount } from "../units.ts";
+import type { Checked, FileError } from "../yaml.ts";
 import { type Environment, interpolate } from "./environment.ts";
-import { nearest } from "./nearest.ts";
-import { durationMs, tokenCount } from "./units.ts";
-import type { Checked, FileError } from "./yaml.ts";
 
 /** Per minute, or per day where the name says so. */
 interface AllowanceSettings {

@@ -1,6 +1,6 @@
 // The files of a request that a provider does not fetch itself.
-import type { ProviderError } from "./chat.ts";
-import type { Call, Download } from "./dialect.ts";
+import type { ProviderError } from "../chat.ts";
+import type { Call, Download } from "../dialect.ts";
 
 /** Fetches a file for a provider that does not fetch itself. */
 export type FetchFile = (url: string, signal: AbortSignal) => Promise<Download | { error: ProviderError }>;

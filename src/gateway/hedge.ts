@@ -1,18 +1,19 @@
 // Hedging: a call that is slow to answer gets a rival at the next candidate. The first that answers wins, the other is cut.
+
+import { HEDGE_LOST, type ProviderError } from "../chat.ts";
+import { targetName } from "../dialect.ts";
+import { Lru } from "../lru.ts";
+import type { Memory } from "../memory.ts";
+import { verdict } from "../retry.ts";
+import type { RetryBudget } from "../retry-budget.ts";
+import { maxOutputTokens } from "../routing/facts.ts";
+import { applySet } from "../routing/parameters.ts";
+import type { Plan, PlannedTarget } from "../routing/plan.ts";
+import { LedgerUnavailable } from "../store/rows.ts";
+import { policyOf } from "../taxonomy.ts";
 import type { AttemptResult } from "./attempt.ts";
-import { HEDGE_LOST, type ProviderError } from "./chat.ts";
-import { targetName } from "./dialect.ts";
 import { type Failure, lostOn, othersFor } from "./failures.ts";
 import { type Leg, loneLeg } from "./leg.ts";
-import { Lru } from "./lru.ts";
-import type { Memory } from "./memory.ts";
-import { verdict } from "./retry.ts";
-import type { RetryBudget } from "./retry-budget.ts";
-import { maxOutputTokens } from "./routing/facts.ts";
-import { applySet } from "./routing/parameters.ts";
-import type { Plan, PlannedTarget } from "./routing/plan.ts";
-import { LedgerUnavailable } from "./store/rows.ts";
-import { policyOf } from "./taxonomy.ts";
 import { type Place, type Seeking, spareLease, type TurnDeps } from "./turns.ts";
 
 /** What of a request's run this needs. */

@@ -1,5 +1,5 @@
 // The address a provider is called at: the operator's, the environment's or the built-in one, filled in and checked.
-import type { Provider } from "./dialect.ts";
+import type { Provider } from "../dialect.ts";
 import { type Environment, interpolate } from "./environment.ts";
 
 export function firstSet(env: Environment, names: string[]): string | undefined {

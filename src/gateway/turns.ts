@@ -1,17 +1,17 @@
 // Which candidate is called next, and when: in the plan's order as far as breakers and limits allow, else the first that
 // becomes free.
-import type { ProviderError } from "./chat.ts";
-import { type Account, targetName } from "./dialect.ts";
-import type { Health, HealthTarget } from "./health.ts";
+import type { ProviderError } from "../chat.ts";
+import { type Account, targetName } from "../dialect.ts";
+import type { Health, HealthTarget } from "../health.ts";
+import type { Ask, Limits, Need, Option, Reservation } from "../limits.ts";
+import { verdict } from "../retry.ts";
+import { type Asked, maxOutputTokens } from "../routing/facts.ts";
+import type { FleetView } from "../routing/fleet-view.ts";
+import { applySet } from "../routing/parameters.ts";
+import type { Plan, PlannedTarget } from "../routing/plan.ts";
+import { policyOf } from "../taxonomy.ts";
+import type { Clocks } from "../upstream.ts";
 import { createLease, type Lease } from "./lease.ts";
-import type { Ask, Limits, Need, Option, Reservation } from "./limits.ts";
-import { verdict } from "./retry.ts";
-import { type Asked, maxOutputTokens } from "./routing/facts.ts";
-import type { FleetView } from "./routing/fleet-view.ts";
-import { applySet } from "./routing/parameters.ts";
-import type { Plan, PlannedTarget } from "./routing/plan.ts";
-import { policyOf } from "./taxonomy.ts";
-import type { Clocks } from "./upstream.ts";
 
 export interface TurnDeps {
   limits: Limits;

@@ -1,7 +1,7 @@
 // The section `budgets` of signalbox.yaml: what may be spent.
 import { z } from "zod";
-import { BUDGET_EXPECTED, type BudgetSpec, parseBudget } from "./budget-spec.ts";
-import type { BudgetSettings } from "./budgets.ts";
+import { BUDGET_EXPECTED, type BudgetSpec, parseBudget } from "../budget-spec.ts";
+import type { BudgetSettings } from "../budgets.ts";
 
 const LIMIT = z.string().transform((text, context): BudgetSpec => {
   const spec = parseBudget(text);

@@ -1,4 +1,10 @@
 // One call of one target: encode, send, decode until the answer is certain to be one.
+
+import type { ChatEvent, ProviderError } from "../chat.ts";
+import type { Account, Call, EnabledProvider, Encoded, Target } from "../dialect.ts";
+import { parseJson } from "../json.ts";
+import type { EndReason } from "../store/ledger.ts";
+import type { Opened, Upstream } from "../upstream.ts";
 import { AnswerReader, type Batch, batchOf, type Piece } from "./answer-reader.ts";
 import { type FetchFile, fetchAttachments } from "./attachments.ts";
 import {
@@ -10,11 +16,6 @@ import {
   openRow,
   type RowDeps,
 } from "./attempt-row.ts";
-import type { ChatEvent, ProviderError } from "./chat.ts";
-import type { Account, Call, EnabledProvider, Encoded, Target } from "./dialect.ts";
-import { parseJson } from "./json.ts";
-import type { EndReason } from "./store/ledger.ts";
-import type { Opened, Upstream } from "./upstream.ts";
 
 export type { AttemptInput, Bill, Settled } from "./attempt-row.ts";
 

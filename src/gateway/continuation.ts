@@ -1,8 +1,9 @@
 // An answer a provider gives in several calls (it paused): one answer for the caller, one row per call in the ledger.
+
+import { addUsage, type ChatEvent, type JsonObject, type ProviderError, type Usage } from "../chat.ts";
+import { LedgerUnavailable } from "../store/rows.ts";
 import { type Batch, batchOf } from "./answer-reader.ts";
 import type { AttemptResult, Batches, Bill } from "./attempt.ts";
-import { addUsage, type ChatEvent, type JsonObject, type ProviderError, type Usage } from "./chat.ts";
-import { LedgerUnavailable } from "./store/rows.ts";
 
 /** After so many pauses the answer is taken as it is. */
 const HOPS_MAX = 5;

@@ -1,9 +1,9 @@
 // The section `alerts` of signalbox.yaml: what the operator wants to be told, and where.
 import { z } from "zod";
-import { Secret } from "./dialect.ts";
+import { Secret } from "../dialect.ts";
+import { durationMs, percentage } from "../units.ts";
+import type { Checked, FileError } from "../yaml.ts";
 import { type Environment, interpolate, isLoopback } from "./environment.ts";
-import { durationMs, percentage } from "./units.ts";
-import type { Checked, FileError } from "./yaml.ts";
 
 export interface AlertSettings {
   /** In percent of a budget, ascending; empty: no alerts about budgets. */

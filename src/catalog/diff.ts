@@ -1,8 +1,8 @@
 // What one catalogue says differently from another: models that came and went, prices and limits that moved. Pure.
-import type { CatalogFile } from "./catalog.ts";
-import type { ModelEntry } from "./dialect.ts";
-import { formatUsd } from "./pricing.ts";
-import { table } from "./table.ts";
+import type { CatalogFile } from "../catalog.ts";
+import type { ModelEntry } from "../dialect.ts";
+import { formatUsd } from "../pricing.ts";
+import { table } from "../table.ts";
 
 export interface CatalogChange {
   /** `provider/model` */

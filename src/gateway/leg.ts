@@ -1,12 +1,13 @@
 // One candidate at work on a request: its call, made again where the provider names what it does not accept, and gone on with
 // where the answer pauses.
+
+import type { ChatRequest, ErrorKind, JsonObject, ProviderError } from "../chat.ts";
+import { type Target, targetName } from "../dialect.ts";
+import type { Memory } from "../memory.ts";
+import type { Plan, PlannedTarget } from "../routing/plan.ts";
 import type { AttemptInput, AttemptResult } from "./attempt.ts";
-import type { ChatRequest, ErrorKind, JsonObject, ProviderError } from "./chat.ts";
 import { continueBuffered, continueStream } from "./continuation.ts";
-import { type Target, targetName } from "./dialect.ts";
 import { learnFrom } from "./failures.ts";
-import type { Memory } from "./memory.ts";
-import type { Plan, PlannedTarget } from "./routing/plan.ts";
 import type { Ended } from "./stream-failover.ts";
 import { keepPlace, type Place, type Seeking, type TurnDeps } from "./turns.ts";
 

@@ -1,11 +1,11 @@
 // The bytes of a streamed answer as pieces: events beside the frames they came in, ending in one terminal event.
 import { strict as assert } from "node:assert";
-import type { ChatEvent, ProviderError } from "./chat.ts";
-import type { Decoder, Outbound } from "./dialect.ts";
-import { EventStreamParser } from "./event-stream.ts";
-import { parseJson } from "./json.ts";
-import { type RawFrame, SseParser } from "./sse.ts";
-import type { Chunks, Opened } from "./upstream.ts";
+import type { ChatEvent, ProviderError } from "../chat.ts";
+import type { Decoder, Outbound } from "../dialect.ts";
+import { EventStreamParser } from "../event-stream.ts";
+import { parseJson } from "../json.ts";
+import { type RawFrame, SseParser } from "../sse.ts";
+import type { Chunks, Opened } from "../upstream.ts";
 
 /** Events with the bytes they came in, when they came as a frame that a relay may pass on. */
 export interface Piece {

@@ -1,8 +1,8 @@
 // A place at a target for one call: what was reserved of its limits, and its breaker's half-open slot. Ends exactly once.
-import type { ProviderError, Usage } from "./chat.ts";
-import type { Account, ResponseHeaders, Target } from "./dialect.ts";
-import type { Reservation } from "./limits.ts";
-import { policyOf } from "./taxonomy.ts";
+import type { ProviderError, Usage } from "../chat.ts";
+import type { Account, ResponseHeaders, Target } from "../dialect.ts";
+import type { Reservation } from "../limits.ts";
+import { policyOf } from "../taxonomy.ts";
 
 export interface Lease {
   /** With whose key the target is called; `undefined`: its provider's. */

@@ -1,6 +1,6 @@
 // The section `retention` of signalbox.yaml: how long the ledger keeps what.
 import { z } from "zod";
-import { parseDurationMs } from "./units.ts";
+import { parseDurationMs } from "../units.ts";
 
 /** In ms; `undefined` for ever. */
 export interface RetentionSettings {

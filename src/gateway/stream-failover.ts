@@ -1,7 +1,13 @@
 // A stream whose provider fails in mid-answer goes on at another one: opt-in, plain text only, one switch.
+
+import { addUsage, type ChatEvent, type ChatRequest, type ErrorKind, type ProviderError, type Usage } from "../chat.ts";
+import { type Target, targetName } from "../dialect.ts";
+import { verdict } from "../retry.ts";
+import type { RetryBudget } from "../retry-budget.ts";
+import type { Plan, PlannedTarget } from "../routing/plan.ts";
+import { LedgerUnavailable } from "../store/rows.ts";
 import { type Batch, batchOf } from "./answer-reader.ts";
 import type { AttemptResult, Batches, Bill } from "./attempt.ts";
-import { addUsage, type ChatEvent, type ChatRequest, type ErrorKind, type ProviderError, type Usage } from "./chat.ts";
 import { sumOfBills } from "./continuation.ts";
 import {
   asksForPlainText,
@@ -10,11 +16,6 @@ import {
   DeliveredText,
   OverlapFilter,
 } from "./continued-text.ts";
-import { type Target, targetName } from "./dialect.ts";
-import { verdict } from "./retry.ts";
-import type { RetryBudget } from "./retry-budget.ts";
-import type { Plan, PlannedTarget } from "./routing/plan.ts";
-import { LedgerUnavailable } from "./store/rows.ts";
 import { type Place, type Seeking, seekPlace, type TurnDeps } from "./turns.ts";
 
 type Stream = Extract<AttemptResult, { kind: "stream" }>;

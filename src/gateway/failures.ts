@@ -1,15 +1,16 @@
 // What a request's failed attempts amount to: what the caller hears of them, what they teach, and whose fault they are.
+
+import type { ChatBody, ChatEvent, JsonObject, ProviderError } from "../chat.ts";
+import { windowIn } from "../context-window.ts";
+import { type CallerError, type Target, targetName } from "../dialect.ts";
+import type { Memory } from "../memory.ts";
+import { costNanoUsd } from "../pricing.ts";
+import { toCallerError } from "../retry.ts";
+import type { Lost } from "../retry-budget.ts";
+import type { Asked } from "../routing/facts.ts";
+import type { Plan, PlannedTarget } from "../routing/plan.ts";
+import { policyOf } from "../taxonomy.ts";
 import { isContent } from "./answer-reader.ts";
-import type { ChatBody, ChatEvent, JsonObject, ProviderError } from "./chat.ts";
-import { windowIn } from "./context-window.ts";
-import { type CallerError, type Target, targetName } from "./dialect.ts";
-import type { Memory } from "./memory.ts";
-import { costNanoUsd } from "./pricing.ts";
-import { toCallerError } from "./retry.ts";
-import type { Lost } from "./retry-budget.ts";
-import type { Asked } from "./routing/facts.ts";
-import type { Plan, PlannedTarget } from "./routing/plan.ts";
-import { policyOf } from "./taxonomy.ts";
 
 export interface Failure {
   /** `undefined`: no place was found at any. */

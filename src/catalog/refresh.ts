@@ -3,8 +3,8 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Agent } from "undici";
-import { type CatalogFile, parseCatalog } from "./catalog.ts";
-import { type CatalogChange, diffCatalogs } from "./catalog-diff.ts";
+import { type CatalogFile, parseCatalog } from "../catalog.ts";
+import { type CatalogChange, diffCatalogs } from "./diff.ts";
 
 const FILE_NAME = "catalog.json";
 const MAX_BYTES = 16 * 1024 ** 2;
