@@ -53,7 +53,9 @@ export function prepareRouter(
     SIGNALBOX_PORT: "0",
     // As src/bin.js and `npm start` have it.
     NODE_COMPILE_CACHE: join(import.meta.dirname, "../node_modules/.cache/signalbox"),
+    // As src/bin.js sets them.
     NODE_OPTIONS: "--max-semi-space-size=8",
+    MALLOC_MMAP_THRESHOLD_: "131072",
     OPENAI_API_KEY: "sk-upstream",
     OPENAI_BASE_URL: `${upstreamUrl}/v1`,
     ANTHROPIC_API_KEY: "sk-upstream",

@@ -1,6 +1,7 @@
 // The command as the shell finds it: on whatever Node the machine has.
-import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { VERSION } from "../src/settings.ts";
 import { temporaryFolder } from "./support/router.ts";
@@ -28,4 +29,31 @@ test("keeps what it compiled where the variable says, and works where nothing ca
   expect(run(folder)).toMatchObject({ stdout: `${VERSION}\n`, status: 0 });
   expect(readdirSync(folder)).not.toEqual([]);
   expect(run("/dev/null/nowhere")).toMatchObject({ stdout: `${VERSION}\n`, status: 0 });
+});
+
+const HEAP = "--max-semi-space-size";
+const MALLOC = "MALLOC_MMAP_THRESHOLD_";
+
+test.skipIf(process.platform !== "linux").each<[string, NodeJS.ProcessEnv, seen: unknown]>([
+  ["a small young heap and a fixed threshold of malloc's", {}, { heap: `${HEAP}=8`, threshold: `${MALLOC}=131072` }],
+  ["the operator's heap", { NODE_OPTIONS: `${HEAP}=32` }, { heap: undefined, threshold: `${MALLOC}=131072` }],
+  ["the operator's threshold", { [MALLOC]: "65536" }, { heap: undefined, threshold: `${MALLOC}=65536` }],
+])("the server runs with %s, as the process that was started", async (_, given, seen) => {
+  const env = { PATH: process.env.PATH, SIGNALBOX_DATA: temporaryFolder(), SIGNALBOX_PORT: "0", ...given };
+  const child = spawn(process.execPath, [BIN, "serve"], { env, stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    let told = "";
+    for await (const text of child.stdout.setEncoding("utf8")) {
+      told += text;
+      if (told.includes("is listening")) break;
+    }
+    const has = (file: string, name: string) =>
+      readFileSync(`/proc/${child.pid}/${file}`, "utf8")
+        .split("\0")
+        .find((part) => part.startsWith(name));
+    expect({ heap: has("cmdline", HEAP), threshold: has("environ", MALLOC) }).toEqual(seen);
+  } finally {
+    child.kill("SIGTERM");
+  }
+  expect(await once(child, "exit")).toEqual([0, null]);
 });
