@@ -87,74 +87,79 @@ function costOf({ rates, tokenFactor }: Profile, means: Means): number {
   return means.plainTokens * tokenFactor * rates.input + means.outputTokens * rates.output;
 }
 
-/** Seconds, each with so many who wait since then. */
-type Line = { atS: number; count: number }[];
-
-/** Share of requests that whoever knows everything could answer in time, when those who behave go first and the key that floods
- *  gets what they leave: an upper bound, since it takes requests for a fluid of which nothing fails, every limit for known to
- *  the last request, and every wait for used up to the deadline. */
-export function bestSuccess(profiles: readonly Profile[], arrivals: readonly Arrival[], minutes: number): number {
-  const means = meansOf(arrivals);
-  const reserves = profiles.map((profile) => new Reserve(profile, means));
-  const patienceS = (DEADLINE_MS - Math.min(...profiles.map((profile) => callMs(profile, means)))) / 1_000;
-  const lines: Line[] = [[], []];
-  let served = 0;
-  const arrivedIn = Map.groupBy(arrivals, ({ atMs }) => Math.floor(atMs / 1_000));
-  for (let second = 0; second < 60 * minutes + patienceS; second += 1) {
-    const arrived = arrivedIn.get(second) ?? [];
-    const flooding = arrived.filter(({ key }) => key === FLOODING_KEY).length;
-    for (const [at, count] of [arrived.length - flooding, flooding].entries()) lines[at]?.push({ atS: second, count });
-    for (const reserve of reserves) reserve.fill(1_000 * second);
-    let room = reserves.reduce((sum, { level }) => sum + level, 0);
-    let taken = 0;
-    for (const line of lines) {
-      while ((line[0]?.atS ?? second) < second - patienceS) line.shift();
-      for (const waiting of line) {
-        const now = Math.min(room, waiting.count);
-        waiting.count -= now;
-        room -= now;
-        taken += now;
-      }
-    }
-    served += taken;
-    for (const reserve of reserves) taken -= reserve.take(taken);
-  }
-  return served / arrivals.length;
+export interface AtBest {
+  /** Share of requests answered in time. */
+  success: number;
+  /** Of those answered, in ms. */
+  waitP99Ms: number;
 }
 
-/** What a provider takes at once. */
+const TICK_MS = 20;
+
+/** What whoever knows every limit and the length of every call could make of these requests, when those who behave go first, the
+ *  cheapest provider that has room is taken, and nothing ever fails: an upper bound for success, and what arithmetic demands
+ *  of waiting. All requests are taken for as large as the mean. */
+export function atBest(profiles: readonly Profile[], arrivals: readonly Arrival[], minutes: number): AtBest {
+  const means = meansOf(arrivals);
+  const cheapest = profiles.toSorted((a, b) => costOf(a, means) - costOf(b, means));
+  const reserves = cheapest.map((profile) => new Reserve(profile, means));
+  const patienceMs = DEADLINE_MS - Math.min(...profiles.map((profile) => callMs(profile, means)));
+  const behaving: Arrival[] = [];
+  const flooding: Arrival[] = [];
+  const waitsMs: number[] = [];
+  let next = 0;
+  for (let atMs = 0; atMs < 60_000 * minutes + patienceMs; atMs += TICK_MS) {
+    for (const reserve of reserves) reserve.fill(atMs);
+    for (; (arrivals[next]?.atMs ?? Number.POSITIVE_INFINITY) <= atMs; next += 1) {
+      const arrival = arrivals[next] as Arrival;
+      (arrival.key === FLOODING_KEY ? flooding : behaving).push(arrival);
+    }
+    for (const line of [behaving, flooding]) {
+      let done = 0;
+      for (const arrival of line) {
+        const isLate = arrival.atMs < atMs - patienceMs;
+        if (!isLate && !reserves.some((reserve) => reserve.take())) break;
+        if (!isLate) waitsMs.push(atMs - arrival.atMs);
+        done += 1;
+      }
+      line.splice(0, done);
+    }
+  }
+  waitsMs.sort((a, b) => a - b);
+  return { success: waitsMs.length / arrivals.length, waitP99Ms: waitsMs[Math.floor(0.99 * waitsMs.length)] ?? 0 };
+}
+
+/** How many more a provider takes at once. */
 class Reserve {
-  level = 0;
+  #level: number;
   readonly #profile: Profile;
   readonly #means: Means;
 
   constructor(profile: Profile, means: Means) {
     this.#profile = profile;
     this.#means = means;
-    this.level = this.#most(0);
+    this.#level = this.#most(0);
   }
 
-  /** A second goes by. */
+  /** A tick goes by. */
   fill(atMs: number): void {
     const { enforcement } = this.#profile;
     const most = this.#most(atMs);
-    const isWindow = enforcement.kind === "window";
-    if (isWindow && atMs % enforcement.windowMs === 0) this.level = most;
-    if (!isWindow) this.level = Math.min(most, this.level + capacityPerS(this.#profile, atMs, this.#means));
-    if (most === 0) this.level = 0;
+    if (enforcement.kind === "window" && atMs % enforcement.windowMs !== 0) this.#level = Math.min(most, this.#level);
+    else if (enforcement.kind === "window") this.#level = most;
+    else this.#level = Math.min(most, this.#level + (capacityPerS(this.#profile, atMs, this.#means) * TICK_MS) / 1_000);
   }
 
-  take(count: number): number {
-    const taken = Math.min(count, this.level);
-    this.level -= taken;
-    return taken;
+  take(): boolean {
+    if (this.#level < 1) return false;
+    this.#level -= 1;
+    return true;
   }
 
   #most(atMs: number): number {
     const { enforcement, concurrency } = this.#profile;
     const perS = capacityPerS(this.#profile, atMs, this.#means);
-    // Places do not heap up while they are empty.
-    if (concurrency !== undefined) return perS;
+    if (concurrency !== undefined) return perS === 0 ? 0 : concurrency;
     return (perS * (enforcement.kind === "window" ? enforcement.windowMs : enforcement.burstMs)) / 1_000;
   }
 }
