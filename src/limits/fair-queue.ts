@@ -45,13 +45,25 @@ interface Line {
   served: number;
 }
 
+/** Of one pool: time that is waited for, by line. */
+interface Backlog {
+  calls: number;
+  lines: Map<Line, { calls: number; ms: number }>;
+}
+
 export class FairQueue {
   readonly #limits: QueueLimits;
   /** By priority and key. */
   readonly #lines = new Map<string, Line>();
+  /** What waits for each pool, kept up with every coming and going: whoever comes asks for it, and the queue may be long. */
+  readonly #backlogs = new Map<Pool, Backlog>();
+  /** What each waiter was counted with: a pool's rates may change meanwhile. */
+  readonly #shares = new Map<Waiter, ReadonlyMap<Pool, number>>();
   #size = 0;
   #bytes = 0;
   #since = 0;
+  /** Nobody's time is up before. */
+  #expiresAtMs = Number.POSITIVE_INFINITY;
 
   constructor(limits: QueueLimits) {
     this.#limits = limits;
@@ -77,34 +89,25 @@ export class FairQueue {
   }
 
   isWaitedFor(pool: Pool): boolean {
-    for (const { waiters } of this.#lines.values())
-      if (waiters.some(({ places }) => places.some((place) => place.pool === pool))) return true;
-    return false;
+    return this.#backlogs.has(pool);
   }
 
   /** Time the pool needs until a newcomer of this key has its turn, as things stand. */
   backlogMs(pool: Pool, key: string, priority: Priority): number {
-    let all = 0;
-    let own = 0;
-    let calls = 0;
-    let weights = 0;
+    const backlog = this.#backlogs.get(pool);
+    if (backlog === undefined) return 0;
     const weight = WEIGHTS[priority];
-    for (const [name, { waiters, weight: lineWeight }] of this.#lines) {
-      let here = 0;
-      for (const waiter of waiters) {
-        const share = shareOf(waiter, pool);
-        here += share;
-        if (share > 0) calls += 1;
-      }
-      if (here === 0) continue;
-      all += here;
+    let all = 0;
+    let weights = 0;
+    for (const [{ weight: lineWeight }, { ms }] of backlog.lines) {
+      all += ms;
       weights += lineWeight;
-      if (name === lineOf(key, priority)) own = here;
     }
-    if (calls === 0) return 0;
+    const line = this.#lines.get(lineOf(key, priority));
+    const own = (line === undefined ? undefined : backlog.lines.get(line)?.ms) ?? 0;
     // One's own calls before it and itself, each followed by the others' shares; never more than everything that waits.
     const others = own === 0 ? weights + weight : weights;
-    return Math.min(all, ((own + all / calls) * others) / weight);
+    return Math.min(all, ((own + all / backlog.calls) * others) / weight);
   }
 
   add(waiter: Waiter, nowMs: number): void {
@@ -118,6 +121,8 @@ export class FairQueue {
       this.#lines.set(name, line);
     }
     line.waiters.push(waiter);
+    this.#count(waiter, line);
+    this.#expiresAtMs = Math.min(this.#expiresAtMs, waiter.expiresAtMs);
     line.bytes += waiter.bytes;
     this.#size += 1;
     this.#bytes += waiter.bytes;
@@ -129,6 +134,7 @@ export class FairQueue {
     const at = line?.waiters.indexOf(waiter) ?? -1;
     if (line === undefined || at === -1) return;
     line.waiters.splice(at, 1);
+    this.#uncount(waiter, line);
     line.bytes -= waiter.bytes;
     this.#size -= 1;
     this.#bytes -= waiter.bytes;
@@ -148,7 +154,7 @@ export class FairQueue {
     const done = new Set<Line>();
     for (;;) {
       const line = this.#leastServed(done);
-      if (line === undefined) return againMs;
+      if (line === undefined || this.#isAllClaimed(claimed)) return againMs;
       const found = this.#nextIn(line, claimed, nowMs);
       if (found.turn === undefined) {
         done.add(line);
@@ -203,6 +209,7 @@ export class FairQueue {
     const ordered = isStanding && waiters.every(({ prefersFresh }) => prefersFresh) ? waiters.toReversed() : waiters;
     let isBlocked = claimed.size > 0;
     for (const waiter of ordered) {
+      if (this.#isAllClaimed(claimed)) break;
       if (isBlocked && waiter.places.every(({ pool }) => claimed.has(pool))) continue;
       for (const [at, { pool, amounts, expectedMs }] of waiter.places.entries()) {
         if (claimed.has(pool)) continue;
@@ -218,15 +225,46 @@ export class FairQueue {
 
   /** Refuses those for whom it is too late; until the next one's time is up. */
   #expire(nowMs: number): number {
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const { waiters } of [...this.#lines.values()]) {
-      for (const waiter of [...waiters]) {
-        const leftMs = waiter.expiresAtMs - nowMs;
-        if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
-        else this.#refuse(waiter, nowMs);
-      }
+    if (nowMs < this.#expiresAtMs) return this.#expiresAtMs - nowMs;
+    const all = [...this.#lines.values()].flatMap(({ waiters }) => waiters);
+    for (const waiter of all) if (waiter.expiresAtMs <= nowMs) this.#refuse(waiter, nowMs);
+    const left = all.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
+    this.#expiresAtMs = left.reduce((least, each) => Math.min(least, each.expiresAtMs), Number.POSITIVE_INFINITY);
+    return this.#expiresAtMs - nowMs;
+  }
+
+  /** Then nobody can be given anything more. */
+  #isAllClaimed(claimed: Set<Pool>): boolean {
+    return claimed.size > 0 && claimed.size >= this.#backlogs.size;
+  }
+
+  /** A request that may go to several pools weighs on each with its part. */
+  #count(waiter: Waiter, line: Line): void {
+    const { places } = waiter;
+    const shares = new Map<Pool, number>();
+    for (const { pool, amounts, expectedMs } of places)
+      if (!shares.has(pool)) shares.set(pool, pool.costMs(amounts, expectedMs) / places.length);
+    this.#shares.set(waiter, shares);
+    for (const [pool, ms] of shares) {
+      const backlog = this.#backlogs.get(pool) ?? { calls: 0, lines: new Map() };
+      const own = backlog.lines.get(line) ?? { calls: 0, ms: 0 };
+      backlog.lines.set(line, { calls: own.calls + 1, ms: own.ms + ms });
+      backlog.calls += 1;
+      this.#backlogs.set(pool, backlog);
     }
-    return nextMs;
+  }
+
+  #uncount(waiter: Waiter, line: Line): void {
+    for (const [pool, ms] of this.#shares.get(waiter) ?? []) {
+      const backlog = this.#backlogs.get(pool);
+      const own = backlog?.lines.get(line);
+      if (backlog === undefined || own === undefined) continue;
+      if (own.calls === 1) backlog.lines.delete(line);
+      else backlog.lines.set(line, { calls: own.calls - 1, ms: own.ms - ms });
+      backlog.calls -= 1;
+      if (backlog.calls === 0) this.#backlogs.delete(pool);
+    }
+    this.#shares.delete(waiter);
   }
 
   #refuse(waiter: Waiter, nowMs: number): void {
@@ -234,12 +272,6 @@ export class FairQueue {
     const waits = waiter.places.map(({ pool, amounts, expectedMs }) => pool.wait(amounts, nowMs, expectedMs));
     waiter.refuse(waits.reduce((least, wait) => (wait.ms < least.ms ? wait : least)));
   }
-}
-
-/** A request that may go to several pools weighs on each with its part. */
-function shareOf({ places }: Waiter, pool: Pool): number {
-  const place = places.find((each) => each.pool === pool);
-  return place === undefined ? 0 : place.pool.costMs(place.amounts, place.expectedMs) / places.length;
 }
 
 function lineOf(key: string, priority: Priority): string {
