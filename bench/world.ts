@@ -56,6 +56,7 @@ export function prepareRouter(
     // As src/bin.js sets them.
     NODE_OPTIONS: "--max-semi-space-size=8",
     MALLOC_MMAP_THRESHOLD_: "131072",
+    MALLOC_ARENA_MAX: "2",
     OPENAI_API_KEY: "sk-upstream",
     OPENAI_BASE_URL: `${upstreamUrl}/v1`,
     ANTHROPIC_API_KEY: "sk-upstream",

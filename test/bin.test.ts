@@ -33,11 +33,20 @@ test("keeps what it compiled where the variable says, and works where nothing ca
 
 const HEAP = "--max-semi-space-size";
 const MALLOC = "MALLOC_MMAP_THRESHOLD_";
+const ARENAS = "MALLOC_ARENA_MAX";
 
 test.skipIf(process.platform !== "linux").each<[string, NodeJS.ProcessEnv, seen: unknown]>([
-  ["a small young heap and a fixed threshold of malloc's", {}, { heap: `${HEAP}=8`, threshold: `${MALLOC}=131072` }],
-  ["the operator's heap", { NODE_OPTIONS: `${HEAP}=32` }, { heap: undefined, threshold: `${MALLOC}=131072` }],
-  ["the operator's threshold", { [MALLOC]: "65536" }, { heap: undefined, threshold: `${MALLOC}=65536` }],
+  [
+    "a small young heap and a frugal malloc",
+    {},
+    { heap: `${HEAP}=8`, threshold: `${MALLOC}=131072`, arenas: `${ARENAS}=2` },
+  ],
+  [
+    "the operator's heap",
+    { NODE_OPTIONS: `${HEAP}=32` },
+    { heap: undefined, threshold: `${MALLOC}=131072`, arenas: `${ARENAS}=2` },
+  ],
+  ["the operator's malloc", { [ARENAS]: "4" }, { heap: undefined, threshold: undefined, arenas: `${ARENAS}=4` }],
 ])("the server runs with %s, as the process that was started", async (_, given, seen) => {
   const env = { PATH: process.env.PATH, SIGNALBOX_DATA: temporaryFolder(), SIGNALBOX_PORT: "0", ...given };
   const child = spawn(process.execPath, [BIN, "serve"], { env, stdio: ["ignore", "pipe", "ignore"] });
@@ -51,7 +60,8 @@ test.skipIf(process.platform !== "linux").each<[string, NodeJS.ProcessEnv, seen:
       readFileSync(`/proc/${child.pid}/${file}`, "utf8")
         .split("\0")
         .find((part) => part.startsWith(name));
-    expect({ heap: has("cmdline", HEAP), threshold: has("environ", MALLOC) }).toEqual(seen);
+    const malloc = { threshold: has("environ", MALLOC), arenas: has("environ", ARENAS) };
+    expect({ heap: has("cmdline", HEAP), ...malloc }).toEqual(seen);
   } finally {
     child.kill("SIGTERM");
   }

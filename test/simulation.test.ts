@@ -199,7 +199,7 @@ const LEVELS: Record<string, Level> = {
     beats: [{ policy: "round robin", what: "upstream429", times: 5 }],
   },
   "S2-60": {
-    minutes: 20,
+    minutes: 12,
     holds: [
       { what: "success", min: 0.998 },
       { what: "wellBehaved", min: 0.998 },
