@@ -383,10 +383,12 @@ describe("what callers get", () => {
         const demanded = demandedWaitsMs(inOrder, limits.requests ?? 0, burstMs);
         const mean = (all: readonly number[]) => all.reduce((sum, ms) => sum + ms, 0) / all.length;
         expect(mean(demanded)).toBeGreaterThan(1_000);
-        expect(mean(added) / mean(demanded), `mean added delay, seed ${seed}`).toBeLessThan(1.1);
+        expect(mean(added) / mean(demanded), `mean added delay, seed ${seed}`).toBeLessThan(1.07);
         // Keys that ask for about the same wait for about as long as the queue is; of uneven ones the busiest waits for the others.
-        const at99 = (all: readonly number[]) => all[Math.floor(0.99 * all.length)] ?? 0;
-        if (name === "S3") expect(at99(added) / at99(demanded), `p99, seed ${seed}`).toBeLessThan(1.3);
+        const at = (share: number) => (all: readonly number[]) => all[Math.floor(share * all.length)] ?? 0;
+        if (name !== "S3") continue;
+        expect(at(0.9)(added) / at(0.9)(demanded), `p90, seed ${seed}`).toBeLessThan(1.1);
+        expect(at(0.99)(added) / at(0.99)(demanded), `p99, seed ${seed}`).toBeLessThan(1.2);
       }
     },
   );
