@@ -31,7 +31,6 @@ const COLUMNS: { title: string; of(metrics: Metrics): string }[] = [
   { title: "worst key", of: ({ worstKey }) => percent(worstKey) },
   { title: "Jain", of: ({ jain }) => jain.toFixed(4) },
   { title: "added p50/p99 s", of: ({ addedP50Ms, addedP99Ms }) => `${seconds(addedP50Ms)} / ${seconds(addedP99Ms)}` },
-  { title: "demanded", of: ({ demandedP99Ms }) => seconds(demandedP99Ms) },
   { title: "well-beh. p99", of: ({ wellBehavedAddedP99Ms }) => seconds(wellBehavedAddedP99Ms) },
   { title: "cost/oracle", of: ({ costOverOracle }) => costOverOracle.toFixed(2) },
   { title: "429/req", of: ({ upstream429 }) => upstream429.toFixed(3) },

@@ -1,6 +1,5 @@
 // What a run came to, for its callers and for whoever pays.
 import { type Arrival, DEADLINE_MS, FLOODING_KEY } from "./callers.ts";
-import type { AtBest } from "./oracle.ts";
 import type { Answer } from "./policy.ts";
 import type { Counters } from "./provider.ts";
 import { WHOLE } from "./wire.ts";
@@ -23,9 +22,8 @@ export interface Metrics {
   addedP50Ms: number;
   addedP99Ms: number;
   wellBehavedAddedP99Ms: number;
-  /** Success of whoever knows everything and lets those who behave go first, and how long it keeps them waiting. */
+  /** Success of whoever knows everything and lets those who behave go first (`bestSuccess`). */
   best: number;
-  demandedP99Ms: number;
   /** Money per success, compared with the oracle's. */
   costOverOracle: number;
   /** Per request. */
@@ -42,14 +40,14 @@ export interface Metrics {
 export interface Totals {
   counters: readonly Counters[];
   oraclePicoUsd: number;
-  atBest: AtBest;
+  best: number;
 }
 
 export function isSuccess({ answer, latencyMs }: Asked): boolean {
   return answer.isDone && answer.text === WHOLE && latencyMs <= DEADLINE_MS;
 }
 
-export function measure(asked: readonly Asked[], { counters, oraclePicoUsd, atBest }: Totals): Metrics {
+export function measure(asked: readonly Asked[], { counters, oraclePicoUsd, best }: Totals): Metrics {
   const judged = asked.filter(({ arrival }) => arrival.leavesAfterMs === undefined);
   const successes = judged.filter(isSuccess).length;
   const keys = Map.groupBy(judged, ({ arrival }) => arrival.key);
@@ -75,8 +73,7 @@ export function measure(asked: readonly Asked[], { counters, oraclePicoUsd, atBe
     addedP50Ms: quantile(added, 0.5),
     addedP99Ms: quantile(added, 0.99),
     wellBehavedAddedP99Ms: quantile(addedMs(well), 0.99),
-    best: atBest.success,
-    demandedP99Ms: atBest.waitP99Ms,
+    best,
     costOverOracle: sum((each) => each.billedPicoUsd) / (successes + (asked.length - judged.length)) / oraclePicoUsd,
     upstream429: sum((each) => each.refused) / asked.length,
     wasted: Math.max(0, attempts - useful) / asked.length,

@@ -87,29 +87,22 @@ function costOf({ rates, tokenFactor }: Profile, means: Means): number {
   return means.plainTokens * tokenFactor * rates.input + means.outputTokens * rates.output;
 }
 
-export interface AtBest {
-  /** Share of requests answered in time. */
-  success: number;
-  /** Of those answered, in ms. */
-  waitP99Ms: number;
-}
-
 const TICK_MS = 20;
 
-/** What whoever knows every limit and the length of every call could make of these requests, when those who behave go first, the
- *  cheapest provider that has room is taken, and nothing ever fails: an upper bound for success, and what arithmetic demands
- *  of waiting. All requests are taken for as large as the mean. */
-export function atBest(profiles: readonly Profile[], arrivals: readonly Arrival[], minutes: number): AtBest {
+/** Share of requests that whoever knows every limit and the length of every call could answer in time, when those who behave go
+ *  first, nothing ever fails, and of each provider is taken what would be lost soonest: an upper bound, as far as requests
+ *  are all as large as the mean. */
+export function bestSuccess(profiles: readonly Profile[], arrivals: readonly Arrival[], minutes: number): number {
   const means = meansOf(arrivals);
-  const cheapest = profiles.toSorted((a, b) => costOf(a, means) - costOf(b, means));
-  const reserves = cheapest.map((profile) => new Reserve(profile, means));
+  const reserves = profiles.map((profile) => new Reserve(profile, means));
   const patienceMs = DEADLINE_MS - Math.min(...profiles.map((profile) => callMs(profile, means)));
   const behaving: Arrival[] = [];
   const flooding: Arrival[] = [];
-  const waitsMs: number[] = [];
+  let served = 0;
   let next = 0;
   for (let atMs = 0; atMs < 60_000 * minutes + patienceMs; atMs += TICK_MS) {
     for (const reserve of reserves) reserve.fill(atMs);
+    reserves.sort((a, b) => a.spoilsInMs(atMs) - b.spoilsInMs(atMs));
     for (; (arrivals[next]?.atMs ?? Number.POSITIVE_INFINITY) <= atMs; next += 1) {
       const arrival = arrivals[next] as Arrival;
       (arrival.key === FLOODING_KEY ? flooding : behaving).push(arrival);
@@ -119,14 +112,13 @@ export function atBest(profiles: readonly Profile[], arrivals: readonly Arrival[
       for (const arrival of line) {
         const isLate = arrival.atMs < atMs - patienceMs;
         if (!isLate && !reserves.some((reserve) => reserve.take())) break;
-        if (!isLate) waitsMs.push(atMs - arrival.atMs);
+        if (!isLate) served += 1;
         done += 1;
       }
       line.splice(0, done);
     }
   }
-  waitsMs.sort((a, b) => a - b);
-  return { success: waitsMs.length / arrivals.length, waitP99Ms: waitsMs[Math.floor(0.99 * waitsMs.length)] ?? 0 };
+  return served / arrivals.length;
 }
 
 /** How many more a provider takes at once. */
@@ -148,6 +140,13 @@ class Reserve {
     if (enforcement.kind === "window" && atMs % enforcement.windowMs !== 0) this.#level = Math.min(most, this.#level);
     else if (enforcement.kind === "window") this.#level = most;
     else this.#level = Math.min(most, this.#level + (capacityPerS(this.#profile, atMs, this.#means) * TICK_MS) / 1_000);
+  }
+
+  /** Until what is not taken of it is lost: a bucket runs over, a window begins anew. */
+  spoilsInMs(atMs: number): number {
+    const { enforcement } = this.#profile;
+    if (enforcement.kind === "window") return enforcement.windowMs - (atMs % enforcement.windowMs);
+    return (1_000 * (this.#most(atMs) - this.#level)) / capacityPerS(this.#profile, atMs, this.#means);
   }
 
   take(): boolean {

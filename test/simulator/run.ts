@@ -3,7 +3,7 @@ import { naiveClient, roundRobin, shuffleWithCooldown } from "./baselines.ts";
 import { type Arrival, DEADLINE_MS, drawArrivals, replayArrivals } from "./callers.ts";
 import { Engine } from "./engine.ts";
 import { type Asked, type Metrics, measure } from "./metrics.ts";
-import { atBest, meanCapacityPerS, meansOf, oraclePicoUsd } from "./oracle.ts";
+import { bestSuccess, meanCapacityPerS, meansOf, oraclePicoUsd } from "./oracle.ts";
 import type { Policy, World } from "./policy.ts";
 import { SimulatedProvider } from "./provider.ts";
 import { signalbox } from "./router.ts";
@@ -68,7 +68,7 @@ export async function simulate(scenario: Scenario, name: PolicyName, options: Ru
   const metrics = measure(asked, {
     counters: providers.map(({ counters }) => counters),
     oraclePicoUsd: oraclePicoUsd(profiles, arrivals, minutes),
-    atBest: atBest(profiles, arrivals, minutes),
+    best: bestSuccess(profiles, arrivals, minutes),
   });
   const faults = [...policy.faults(), ...faultsOf(providers)];
   if (asked.length < arrivals.length) faults.push(`${arrivals.length - asked.length} requests were never answered`);
