@@ -172,7 +172,7 @@ async function measureWorlds(
 }
 
 /** What is compiled while it is measured would be taken for what the world costs. */
-const WARMUPS = 4;
+const WARMUPS = 2;
 /** The differences looked for are small. */
 const WORLD_ROUNDS = 2;
 

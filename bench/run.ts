@@ -34,7 +34,7 @@ Exit code: 0 when everything worked, however slowly; 1 when something is broken;
 
 const FULL: Plan = {
   rounds: 5,
-  warmupMs: 1_500,
+  warmupMs: 4_000,
   roundMs: 1_000,
   pacedRoundMs: 2_000,
   callsMax: Number.POSITIVE_INFINITY,
