@@ -1,6 +1,5 @@
 // Watches money, failures and providers, and tells the operator once: decides what is an alert, and hands each to the log
 // and to every destination.
-
 import {
   type Alert,
   alertOf,

@@ -12,6 +12,7 @@ const compiled = here("../dist/src/cli.js");
 const entry = existsSync(here("cli.ts")) ? here("cli.ts") : compiled;
 const [major, minor] = process.versions.node.split(".").map(Number);
 const MALLOC_NAMES = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"];
+const HEAP_FLAG = "--max-semi-space-size";
 const pinned = here("../node_modules/node/bin/node");
 
 if (major > 22 || (major === 22 && minor >= 19)) {
@@ -32,18 +33,17 @@ if (major > 22 || (major === 22 && minor >= 19)) {
 
 /**
  * What lives for long starts once more, in the same process, with what only a start can set: a young heap of 8 MB, since left
- * to itself it grows by hundreds under load; and how glibc gives memory back, since by itself it learns from the first large
+ * to itself it grows past 100 under load; and how glibc gives memory back, since by itself it learns from the first large
  * bodies to keep their buffers, in each thread's arena (`bench/README.md`, the soak). Whoever sets either is not overruled.
  */
 function beFrugal() {
   const { env, execArgv, execve, platform, channel } = process;
   const isMallocSet = MALLOC_NAMES.some((name) => env[name] !== undefined);
-  // Without a channel to a parent: that would be lost.
-  if (platform !== "linux" || execve === undefined || channel !== undefined || isMallocSet) return;
-  const heapFlag = "--max-semi-space-size";
-  const isHeapSet = [...execArgv, env.NODE_OPTIONS ?? ""].some((option) => option.includes(heapFlag));
-  const flags = isHeapSet ? execArgv : [...execArgv, `${heapFlag}=8`];
-  const environment = { ...env, MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_ARENA_MAX: "2" };
+  const isHeapSet = [...execArgv, env.NODE_OPTIONS ?? ""].some((option) => option.includes(HEAP_FLAG));
+  // A channel to a parent would be lost. Where both are set, this is the second start, or there is nothing to add.
+  if (platform !== "linux" || execve === undefined || channel !== undefined || (isMallocSet && isHeapSet)) return;
+  const flags = isHeapSet ? execArgv : [...execArgv, `${HEAP_FLAG}=8`];
+  const environment = isMallocSet ? env : { ...env, MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_ARENA_MAX: "2" };
   try {
     execve(process.execPath, [process.execPath, ...flags, ...process.argv.slice(1)], environment);
   } catch {

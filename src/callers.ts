@@ -1,5 +1,4 @@
 // Builds what the router knows of its callers: their keys, what those allow, and the routes that change them.
-
 import { isLoopback } from "./config/environment.ts";
 import type { Config } from "./config.ts";
 import { keyOperations } from "./http/admin-keys.ts";

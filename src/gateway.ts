@@ -1,5 +1,4 @@
 // The loop: tries the candidates of a plan one after the other until one answers. Nobody else retries or falls back.
-
 import type { ChatEvent, ChatRequest, JsonObject, ProviderError } from "./chat.ts";
 import type { CallerError, Target } from "./dialect.ts";
 import {

@@ -1,6 +1,5 @@
 // What answers teach about the next choice: how long targets take and fail, how long answers are, how many tokens a text
 // is, where a conversation has its cache. In memory, saved piece by piece, read back at the start.
-
 import type { ChatMessage, ChatRequest, DialectId, JsonObject, Usage } from "./chat.ts";
 import { type ModelEntry, targetName } from "./dialect.ts";
 import { createFleet, FLEET_PARTS, type Fleet } from "./fleet.ts";

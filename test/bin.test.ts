@@ -46,7 +46,7 @@ test.skipIf(process.platform !== "linux").each<[string, NodeJS.ProcessEnv, seen:
     { NODE_OPTIONS: `${HEAP}=32` },
     { heap: undefined, threshold: `${MALLOC}=131072`, arenas: `${ARENAS}=2` },
   ],
-  ["the operator's malloc", { [ARENAS]: "4" }, { heap: undefined, threshold: undefined, arenas: `${ARENAS}=4` }],
+  ["the operator's malloc", { [ARENAS]: "4" }, { heap: `${HEAP}=8`, threshold: undefined, arenas: `${ARENAS}=4` }],
 ])("the server runs with %s, as the process that was started", async (_, given, seen) => {
   const env = { PATH: process.env.PATH, SIGNALBOX_DATA: temporaryFolder(), SIGNALBOX_PORT: "0", ...given };
   const child = spawn(process.execPath, [BIN, "serve"], { env, stdio: ["ignore", "pipe", "ignore"] });

@@ -258,7 +258,8 @@ const LEVELS: Record<string, Level> = {
   S4: {
     minutes: 6,
     holds: [
-      { what: "s from there until within 10 % of the new limit", max: 20 },
+      { what: "s until within 10 % of the new limit", max: 20 },
+      { what: "s of that after the first refusal", max: 5 },
       { what: "s until back at 90 %", max: 60 },
       { what: "429 per request in the 30 s after the cut", max: 0.1 },
       { what: "success", min: 1 },

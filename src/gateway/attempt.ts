@@ -1,5 +1,4 @@
 // One call of one target: encode, send, decode until the answer is certain to be one.
-
 import type { ChatEvent, ProviderError } from "../chat.ts";
 import type { Account, Call, EnabledProvider, Encoded, Target } from "../dialect.ts";
 import { parseJson } from "../json.ts";

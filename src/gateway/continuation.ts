@@ -1,5 +1,4 @@
 // An answer a provider gives in several calls (it paused): one answer for the caller, one row per call in the ledger.
-
 import { addUsage, type ChatEvent, type JsonObject, type ProviderError, type Usage } from "../chat.ts";
 import { LedgerUnavailable } from "../store/rows.ts";
 import { type Batch, batchOf } from "./answer-reader.ts";

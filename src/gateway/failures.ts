@@ -1,5 +1,4 @@
 // What a request's failed attempts amount to: what the caller hears of them, what they teach, and whose fault they are.
-
 import type { ChatBody, ChatEvent, JsonObject, ProviderError } from "../chat.ts";
 import { windowIn } from "../context-window.ts";
 import { type CallerError, type Target, targetName } from "../dialect.ts";

@@ -1,5 +1,4 @@
 // Hedging: a call that is slow to answer gets a rival at the next candidate. The first that answers wins, the other is cut.
-
 import { HEDGE_LOST, type ProviderError } from "../chat.ts";
 import { targetName } from "../dialect.ts";
 import { Lru } from "../lru.ts";

@@ -1,6 +1,5 @@
 // One candidate at work on a request: its call, made again where the provider names what it does not accept, and gone on with
 // where the answer pauses.
-
 import type { ChatRequest, ErrorKind, JsonObject, ProviderError } from "../chat.ts";
 import { type Target, targetName } from "../dialect.ts";
 import type { Memory } from "../memory.ts";

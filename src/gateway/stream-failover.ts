@@ -1,5 +1,4 @@
 // A stream whose provider fails in mid-answer goes on at another one: opt-in, plain text only, one switch.
-
 import { addUsage, type ChatEvent, type ChatRequest, type ErrorKind, type ProviderError, type Usage } from "../chat.ts";
 import { type Target, targetName } from "../dialect.ts";
 import { verdict } from "../retry.ts";

@@ -158,7 +158,8 @@ export function reviewOf(text: string): ConditionReview {
 }
 
 function evaluate(run: () => unknown): boolean | { error: string } {
-  // A header that is not there is an error in CEL, and ordinary: its stack, which nobody reads, is most of what such a condition costs.
+  // A header that is not there is an error in CEL, and ordinary: its stack, which nobody reads, is most of what such a
+  // condition costs.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {

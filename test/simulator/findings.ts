@@ -11,8 +11,8 @@ function sumOf(perS: readonly number[], from: number, seconds: number): number {
   return perS.slice(from, from + seconds).reduce((sum, count) => sum + count, 0);
 }
 
-/** Seconds from the first refusal, before which nobody can know of the new limit, until what is sent to the provider stays
- *  within a tenth of it, and from the end of the cut until the old limit's traffic is back. */
+/** Seconds until what is sent to the provider stays within a tenth of the lower limit, from the cut and from the first refusal,
+ *  before which nobody can know of it; and until the old limit's traffic is back. */
 export function convergence(id: string, cut: Incident): Findings {
   return (asked, providers) => {
     const provider = providers.find(({ profile }) => profile.id === id);
@@ -29,8 +29,8 @@ export function convergence(id: string, cut: Incident): Findings {
     const backAt = firstS(restoredAtS, admittedPerS.length, (at) => sumOf(admittedPerS, at, WINDOW_S) >= 0.9 * before);
     const inTime = asked.filter(({ arrival }) => arrival.atMs >= cut.fromMs && arrival.atMs < cut.fromMs + 30_000);
     return {
-      "s until the first refusal": refusedAtS - cutAtS,
-      "s from there until within 10 % of the new limit": Math.max(0, settledAt - refusedAtS),
+      "s until within 10 % of the new limit": settledAt - cutAtS,
+      "s of that after the first refusal": Math.max(0, settledAt - refusedAtS),
       "s until back at 90 %": backAt - restoredAtS,
       "429 per request in the 30 s after the cut": sumOf(refusedPerS, cutAtS, 30) / inTime.length,
       "share of the new limit used later":

@@ -51,7 +51,8 @@ const TARGETS: Readonly<Record<string, readonly Target[]>> = {
   S3: [{ what: "surfaced429", max: 0 }],
   "S3-uneven": [{ what: "surfaced429", max: 0 }],
   S4: [
-    { what: "s from there until within 10 % of the new limit", max: 20 },
+    { what: "s until within 10 % of the new limit", max: 20 },
+    { what: "s of that after the first refusal", max: 5 },
     { what: "s until back at 90 %", max: 60 },
     { what: "429 per request in the 30 s after the cut", max: 0.1 },
   ],
