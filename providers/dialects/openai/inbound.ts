@@ -1,10 +1,11 @@
 // OpenAI Chat Completions as a server of callers: the body they send, and answers and errors in the shape SDKs expect.
-import { z } from "zod";
+import type { z } from "zod";
 import type { ChatBody, ChatRequest, JsonObject } from "../../../src/chat.ts";
 import type { CallerError, Inbound, Refusal } from "../../../src/dialect.ts";
 import { isObject } from "../../../src/json.ts";
 import { renderBody } from "./answer.ts";
 import { chunkRenderer } from "./render.ts";
+import { BODY, isBody } from "./shape.ts";
 
 export const openaiChatInbound: Inbound = {
   id: "openai-chat",
@@ -15,52 +16,20 @@ export const openaiChatInbound: Inbound = {
   renderStreamError: (error) => `data: ${JSON.stringify(renderError(error))}\n\n`,
 };
 
-const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
-
-/** Names only what the router and the dialects rely on; everything else goes through unseen. */
-const BODY = z.looseObject({
-  // Names are matched against patterns and quoted back, so they have a bound.
-  model: z.string().min(1).max(256),
-  messages: z
-    .array(
-      z.looseObject({
-        role: z.enum(ROLES),
-        content: z.union([z.string(), z.array(z.looseObject({ type: z.string() }))]).nullish(),
-        tool_calls: z.array(z.looseObject({})).nullish(),
-        tool_call_id: z.string().optional(),
-      }),
-    )
-    .min(1),
-  stream: z.boolean().nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
-  tools: z
-    .array(
-      z.looseObject({
-        type: z.string(),
-        function: z.looseObject({ name: z.string() }).optional(),
-      }),
-    )
-    .nullish(),
-  max_tokens: z.int().nullish(),
-  max_completion_tokens: z.int().nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  n: z.int().min(1).max(128).nullish(),
-});
-
 function parse(body: unknown, header: (name: string) => string | undefined): ChatRequest | Refusal {
   if (!isObject(body)) {
     return refusal("The request body must be a JSON object.", undefined, "invalid_type");
   }
-  const checked = BODY.safeParse(body);
-  if (!checked.success) return toRefusal(checked.error.issues[0]!, body);
+  const issue = isBody(body) ? undefined : BODY.safeParse(body).error?.issues[0];
+  if (issue !== undefined) return toRefusal(issue, body);
   const usage = isObject(body.usage) ? body.usage : undefined;
+  const options = isObject(body.stream_options) ? body.stream_options : undefined;
   return {
     dialect: "openai-chat",
-    // The caller's own object, not zod's copy: key order and unknown keys must reach the provider untouched.
+    // The caller's own object: key order and unknown keys must reach the provider untouched.
     body: body as ChatBody,
-    stream: checked.data.stream === true,
-    includeUsage: checked.data.stream_options?.include_usage === true || usage?.include === true,
+    stream: body.stream === true,
+    includeUsage: options?.include_usage === true || usage?.include === true,
     includeCost: usage?.include === true,
     strict: header("x-signalbox-strict") === "true",
   };
