@@ -29,6 +29,8 @@ export interface Config {
   host: string;
   port: number;
   maxBodyBytes: number;
+  /** A caller that takes nothing of its answer for so long is cut. */
+  sendTimeoutMs: number;
   dataDir: string;
   /** `undefined`: nothing was said; ./routing-rules where it exists, else the rules that ship with the package. */
   rulesDir: string | undefined;
@@ -85,6 +87,9 @@ const FILE = z.strictObject({
       host: z.string().optional(),
       port: z.int().min(0).max(65_535).optional(),
       max_body: sizeBytes.optional(),
+      send_timeout: durationMs
+        .refine((ms) => ms >= 100 && ms <= 3_600_000, "expected a duration from 100ms to 1h")
+        .default(60_000),
     })
     .prefault({}),
   data: z.string().optional(),
@@ -134,6 +139,7 @@ export function buildConfig(
     host: host?.text ?? settings.server.host ?? "127.0.0.1",
     port: port === undefined ? (settings.server.port ?? 8787) : parsePort(port.text),
     maxBodyBytes: settings.server.max_body ?? 32 * 1024 ** 2,
+    sendTimeoutMs: settings.server.send_timeout,
     dataDir: given(inputs, "data")?.text ?? settings.data ?? "./data",
     rulesDir: given(inputs, "rules")?.text ?? settings.rules,
     catalogUpdate: settings.catalog.update && {

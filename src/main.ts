@@ -8,6 +8,7 @@ import { type Refresher, startRefresh } from "./catalog/refresh.ts";
 import type { Config } from "./config.ts";
 import { showFileErrors } from "./excerpt.ts";
 import { createApp, type Health } from "./http/app.ts";
+import { cuttingOff } from "./http/slow-caller.ts";
 import type { LiveRules } from "./live-rules/watch.ts";
 import { followRules, type RulesWorld } from "./live-rules.ts";
 import { closeParts, healthOf, keepHouse, type Parts, startParts } from "./parts.ts";
@@ -66,7 +67,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const { traffic, callers } = parts;
   const health = () => healthOf(config, state.isDraining, parts);
   const app = appOf({ config, log: options.log, health }, parts);
-  const server = await listen(createServer(getRequestListener(app.fetch)), config).catch(async (error: Error) => {
+  const listener = cuttingOff(getRequestListener(app.fetch), config.sendTimeoutMs);
+  const server = await listen(createServer(listener), config).catch(async (error: Error) => {
     rules.close();
     callers.close();
     await Promise.all([ledger.close(), simulator?.close()]);
@@ -122,6 +124,7 @@ function appOf(
     expectedTokens: (request, { key }) => learning.expectedTokens(request, key),
     version: VERSION,
     maxBodyBytes: config.maxBodyBytes,
+    sendTimeoutMs: config.sendTimeoutMs,
     nowMs: Date.now,
     newRequestId: (nowMs) => ids.requestId(nowMs),
     reports,

@@ -293,7 +293,7 @@ export const TAXONOMY = {
   },
   cancelled: {
     ...SERVER,
-    means: "the caller left",
+    means: "the caller left, or took nothing of its answer for `server.send_timeout` (`caller_stalled`)",
     next: "no",
     blame: { on: "nobody" },
     status: 499,

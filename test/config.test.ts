@@ -56,6 +56,7 @@ describe("without a word from the operator", () => {
       host: "127.0.0.1",
       port: 8787,
       maxBodyBytes: 32 * 1024 * 1024,
+      sendTimeoutMs: 60_000,
       dataDir: "./data",
       rulesDir: undefined,
       catalogUpdate: undefined,
@@ -212,6 +213,13 @@ describe("quantities are written as people write them", () => {
     expect(config({ yaml: `server: { max_body: ${text} }` }).maxBodyBytes).toBe(bytes);
   });
 
+  test("a caller that takes nothing is cut after a while", () => {
+    expect(config({ yaml: "server: { send_timeout: 5m }" }).sendTimeoutMs).toBe(300_000);
+    expect(mistakes({ yaml: "server: { send_timeout: 0s }" })).toEqual([
+      'signalbox.yaml:1:25  server.send_timeout: expected a duration from 100ms to 1h; found "0s".',
+    ]);
+  });
+
   test("a size without a unit is refused, saying what would be accepted", () => {
     expect(mistakes({ yaml: "server:\n  max_body: 512\n" })).toEqual([
       "signalbox.yaml:2:13  server.max_body: expected a size such as 512KB or 32MB; found 512.",
@@ -359,7 +367,9 @@ describe("a mistake in the file is shown with its place and what would be accept
     [
       "an unknown key",
       "server:\n  prot: 80\n",
-      ['signalbox.yaml:2:3  server: unknown key "prot". Did you mean "port"? Accepted: host, port, max_body.'],
+      [
+        'signalbox.yaml:2:3  server: unknown key "prot". Did you mean "port"? Accepted: host, port, max_body, send_timeout.',
+      ],
     ],
     [
       "an unknown key of a provider",

@@ -1,6 +1,5 @@
 // The gateway's answer as bytes to the caller: relayed or rendered, buffered or streamed, with what the caller asked to see.
-import type { ServerResponse } from "node:http";
-import { type ChatEvent, type ChatRequest, fold, type JsonObject } from "../chat.ts";
+import { type ChatEvent, type ChatRequest, fold, type JsonObject, type ProviderError } from "../chat.ts";
 import type { AnswerHead, Inbound, StreamRenderer, Target } from "../dialect.ts";
 import type { Piece } from "../gateway/answer-reader.ts";
 import type { Outcome } from "../gateway.ts";
@@ -8,6 +7,7 @@ import { isObject, parseJson } from "../json.ts";
 import { formatUsd } from "../pricing.ts";
 import { toCallerError } from "../retry.ts";
 import type { AppContext } from "./context.ts";
+import { drained } from "./slow-caller.ts";
 
 /** Whose answer it is. */
 export interface Answer {
@@ -51,8 +51,9 @@ const STREAM_HEADERS = {
   "x-accel-buffering": "no",
 };
 
-/** Writes to Node's response directly: a web stream in between doubles the CPU per call. */
-export async function sendStream(answer: Answer, outcome: Stream): Promise<void> {
+/** Writes to Node's response directly: a web stream in between doubles the CPU per call. A caller that takes nothing for
+ *  `sendTimeoutMs` while bytes wait for it gets no more of them. */
+export async function sendStream(answer: Answer, outcome: Stream, sendTimeoutMs: number): Promise<void> {
   const { outgoing } = answer.context.env;
   outgoing.writeHead(200, { ...STREAM_HEADERS, ...headersOf(answer, outcome) });
   let render: Render | undefined;
@@ -63,9 +64,12 @@ export async function sendStream(answer: Answer, outcome: Stream): Promise<void>
     if (outgoing.destroyed) break;
     // The last bytes and the end of the body in one write: `end` uncorks the socket.
     if (terminal !== undefined) outgoing.socket?.cork();
-    if (bytes.length > 0 && !outgoing.write(bytes) && terminal === undefined) await drained(outgoing);
-    if (terminal?.type !== "error" || outgoing.destroyed) continue;
-    outgoing.write(answer.inbound.renderStreamError(toCallerError(terminal.error)));
+    const isFull = bytes.length > 0 && !outgoing.write(bytes) && terminal === undefined;
+    const isStalled = isFull && !(await drained(outgoing, sendTimeoutMs));
+    const error = isStalled ? nothingTaken(sendTimeoutMs) : terminal?.type === "error" ? terminal.error : undefined;
+    if (error === undefined || outgoing.destroyed) continue;
+    outgoing.write(answer.inbound.renderStreamError(toCallerError(error)));
+    if (isStalled) break;
   }
   if (!outgoing.destroyed) outgoing.end();
 }
@@ -208,13 +212,8 @@ function headerSafe(text: string): string {
   return text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (char) => encodeURIComponent(char));
 }
 
-/** Resolves when the caller has taken what was written, or has left. */
-function drained(outgoing: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      outgoing.off("drain", done).off("close", done);
-      resolve();
-    };
-    outgoing.on("drain", done).on("close", done);
-  });
+/** For a caller that reads on after all. */
+function nothingTaken(timeoutMs: number): ProviderError {
+  const message = `The caller took nothing of its answer for ${timeoutMs / 1_000} s: it ends here.`;
+  return { kind: "cancelled", message, code: "caller_stalled" };
 }

@@ -23,6 +23,8 @@ export interface ChatRouteOptions {
   gateway: Gateway;
   inbound: Inbound;
   maxBodyBytes: number;
+  /** How long a caller may take nothing of a stream that waits for it. */
+  sendTimeoutMs: number;
   callerGate: CallerGate;
   /** What the request will be billed for, prompt and answer together, about. */
   expectedTokens(request: ChatRequest, caller: Caller): number;
@@ -78,7 +80,7 @@ function retryHeaders(retryAfterMs: number): Record<string, string> {
 
 async function answerWith(
   context: AppContext,
-  { inbound }: ChatRouteOptions,
+  { inbound, sendTimeoutMs }: ChatRouteOptions,
   { request }: GatewayInput,
   outcome: Outcome,
 ): Promise<Response> {
@@ -91,7 +93,7 @@ async function answerWith(
   }
   const answer: Answer = { context, inbound, request, metadata };
   if (outcome.kind === "buffered") sendBuffered(answer, outcome);
-  else await sendStream(answer, outcome);
+  else await sendStream(answer, outcome, sendTimeoutMs);
   return RESPONSE_ALREADY_SENT;
 }
 
