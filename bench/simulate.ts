@@ -27,6 +27,7 @@ const SEEDS = Number(flags.seeds ?? (flags.nightly ? "50" : "1"));
 const COLUMNS: { title: string; of(metrics: Metrics): string }[] = [
   { title: "success", of: ({ success }) => percent(success) },
   { title: "at best", of: ({ best }) => percent(best) },
+  { title: "by price", of: ({ bestByPrice }) => percent(bestByPrice) },
   { title: "well-beh.", of: ({ wellBehaved }) => percent(wellBehaved) },
   { title: "worst key", of: ({ worstKey }) => percent(worstKey) },
   { title: "Jain", of: ({ jain }) => jain.toFixed(4) },

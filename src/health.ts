@@ -34,8 +34,8 @@ export interface Health {
   awaitRecovery(): (() => void) | undefined;
   /** When it takes calls again, as far as is known; 0 when it does. */
   openUntilMs(target: HealthTarget): number;
-  /** A call begins. What is returned is called once with its outcome; `undefined` is success. */
-  begin(target: HealthTarget): (error: ProviderError | undefined) => void;
+  /** A call begins. */
+  begin(target: HealthTarget): HealthCall;
   /** Those that are not closed, or have failed lately. */
   status(): BreakerStatus[];
   /** Closes every breaker: the operator knows that what they opened for is over. */
@@ -44,6 +44,13 @@ export interface Health {
   export(): JsonObject;
   /** Total: answers with why it was ignored, if it was. */
   restore(json: unknown): string | undefined;
+}
+
+export interface HealthCall {
+  /** Its answer has begun, though it is not over. */
+  answers(): void;
+  /** Once, with its outcome; `undefined` is success. */
+  end(error: ProviderError | undefined): void;
 }
 
 /** `account`: one of several keys of a provider, or a target as that key may use it. */
@@ -150,24 +157,31 @@ class Breakers implements Health {
     return Math.max(...concernsOf(target).map(({ scope, name }) => this.#by[scope].peek(name)?.openUntilMs ?? 0));
   }
 
-  begin(target: HealthTarget): (error: ProviderError | undefined) => void {
+  begin(target: HealthTarget): HealthCall {
     const nowMs = this.#options.nowMs();
     const calls = concernsOf(target).map(({ scope, name, on }) => {
       const breaker = this.#by[scope].touch(name, () => new Breaker());
       return { scope, on, breaker, era: breaker.begin(nowMs) };
     });
     let isOver = false;
-    return (error) => {
+    let hasAnswered = false;
+    const answers = () => {
+      if (hasAnswered || isOver) return;
+      hasAnswered = true;
+      for (const { breaker, era } of calls) breaker.answers(era);
+    };
+    const end = (error: ProviderError | undefined) => {
       assert(!isOver, "a call has one outcome");
       isOver = true;
       const effect = error === undefined ? undefined : effectOf(error);
       const isOfAccount = target.account !== undefined && error !== undefined && policyOf(error).isOfAccount === true;
       for (const { scope, on, breaker, era } of calls) {
-        if (error === undefined) breaker.succeed(era, this.#options.nowMs());
+        if (error === undefined) breaker.succeed(era, this.#options.nowMs(), hasAnswered);
         else if (effect?.on !== on || isOfAccount !== (scope === "account")) breaker.abandon(era);
         else this.#hurt({ breaker, era, beganAtMs: nowMs }, effect, error);
       }
     };
+    return { answers, end };
   }
 
   status(): BreakerStatus[] {

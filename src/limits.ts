@@ -2,10 +2,12 @@
 import type { JsonObject, Usage } from "./chat.ts";
 import { type Account, type EnabledProvider, type LimitReading, type Target, targetName } from "./dialect.ts";
 import { type Amounts, amountsOf, type Need, settledAmounts } from "./limits/accounting.ts";
+import { type Door, openOf } from "./limits/doors.ts";
 import { FairQueue, type Place, type Priority, type QueueLimits, type Waiter } from "./limits/fair-queue.ts";
 import { type Allowance, Pool, type PoolStatus, type Refusal, type SavedPool, type Wait } from "./limits/pool.ts";
 
 export type { Need } from "./limits/accounting.ts";
+export type { Door } from "./limits/doors.ts";
 export type { Priority } from "./limits/fair-queue.ts";
 
 /** What the operator knows of an account's limits. The first pool that matches a target is its pool; a target that none
@@ -28,6 +30,8 @@ export interface Option {
   /** One of those that `accountsOf` gives for the target; absent where it gives none. */
   account?: Account | undefined;
   need: Need;
+  /** Told when the turn is granted, before anybody else is asked. */
+  door?: Door | undefined;
 }
 
 export interface Ask {
@@ -124,9 +128,10 @@ class PacedLimits implements Limits {
     const nowMs = this.#options.nowMs();
     const places = ask.options.map((option) => this.#placeOf(option));
     if (ask.signal.aborted) return Promise.resolve({ kind: "cancelled", queuedMs: 0 });
-    for (const [at, { pool, amounts, expectedMs }] of places.entries()) {
+    for (const [at, { pool, amounts, expectedMs, door }] of places.entries()) {
       if (this.#queue.size > 0 && this.#queue.isWaitedFor(pool)) continue;
-      if (pool.wait(amounts, nowMs, expectedMs).ms > 0) continue;
+      if (pool.wait(amounts, nowMs, expectedMs).ms > 0 || door?.isOpen() === false) continue;
+      door?.enter();
       const reservation = this.#reserve(ask, ask.options[at] as Option, places[at] as Place);
       return Promise.resolve({ kind: "granted", at, reservation, queuedMs: 0 });
     }
@@ -223,6 +228,7 @@ class PacedLimits implements Limits {
         expiresAtMs: enqueuedMs + ask.maxWaitMs,
         grant: (at) => {
           signal.removeEventListener("abort", leave);
+          places[at]?.door?.enter();
           const reservation = this.#reserve(ask, ask.options[at] as Option, places[at] as Place);
           resolve({ kind: "granted", at, reservation, queuedMs: queuedMs() });
         },
@@ -248,7 +254,7 @@ class PacedLimits implements Limits {
 
   #expectedWait(ask: Ask, places: Place[], nowMs: number): Wait {
     let least: Wait = { ms: Number.POSITIVE_INFINITY, for: undefined };
-    for (const { pool, amounts, expectedMs } of places) {
+    for (const { pool, amounts, expectedMs } of openOf(places)) {
       const own = pool.wait(amounts, nowMs, expectedMs);
       const ms = own.ms + this.#queue.backlogMs(pool, ask.key, ask.priority);
       if (ms < least.ms) least = { ms, for: own.for };
@@ -263,9 +269,9 @@ class PacedLimits implements Limits {
     return { kind: "refused", retryAfterMs, lacks: wait.for ?? "capacity", queuedMs };
   }
 
-  #placeOf({ target, account, need }: Option): Place {
+  #placeOf({ target, account, need, door }: Option): Place {
     const pool = (account === undefined ? undefined : this.#pools.get(account.name)) ?? this.#poolOf(target);
-    return { pool, amounts: amountsOf(need, target.provider.accounting), expectedMs: need.expectedMs };
+    return { pool, amounts: amountsOf(need, target.provider.accounting), expectedMs: need.expectedMs, door };
   }
 
   #poolOf(target: Target): Pool {

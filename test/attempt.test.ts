@@ -72,7 +72,7 @@ async function failedWith(sent: Opened | Unanswered, stream = false) {
     catalogVersion: "c",
     money: { reservedNanoUsd: undefined, estimateNanoUsd: () => undefined, settle: nothing, cancel: nothing },
     drainMs: undefined,
-    lease: { account: undefined, heard: nothing, counted: nothing, end: nothing, cancel: nothing },
+    lease: { account: undefined, heard: nothing, answers: nothing, counted: nothing, end: nothing, cancel: nothing },
     signal: new AbortController().signal,
     clocks: { firstByteMs: 1_000, idleMs: 1_000, contentIdleMs: 1_000, totalMs: 1_000 },
     inView: (error) => error,

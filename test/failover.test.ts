@@ -345,7 +345,7 @@ describe("limits that are told in other words", () => {
       {} as Parameters<typeof createLease>[0],
       reservation,
       () => 0,
-      () => {},
+      { answers: () => {}, end: () => {} },
     );
     lease.end({ usage: undefined, error, wasDone: false });
     expect(told).toEqual(refusal === undefined ? [] : [expect.objectContaining(refusal)]);

@@ -1,6 +1,6 @@
 // The queue's books: what waits for each pool, kept up instead of counted.
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { FairQueue, type Place, type Priority, type Waiter, WEIGHTS } from "../src/limits/fair-queue.ts";
 import { Pool } from "../src/limits/pool.ts";
 
@@ -83,4 +83,90 @@ test("whoever is too late is refused, at the time that was told, whatever came a
   expect(refused).toEqual(["key-20"]);
   queue.dispatch(NOW + 30_000);
   expect([refused, queue.size]).toEqual([["key-20", "key-30"], 0]);
+});
+
+describe("doors, which may close while somebody waits", () => {
+  beforeEach(() => {
+    for (const pool of POOLS) pool.reset();
+  });
+
+  function doorOf(id: string) {
+    const door = {
+      id,
+      /** How many more it lets in. */
+      room: 0,
+      mayBeTried: false,
+      isOpen: () => door.room > 0,
+      mayTry: () => door.mayBeTried,
+      enter: () => {
+        door.room -= 1;
+        door.mayBeTried = false;
+      },
+    };
+    return door;
+  }
+
+  function setUp() {
+    const queue = new FairQueue({ perKeyMax: 100, waitersMax: 100, bytesMax: 1_000 });
+    const doors = POOLS.map(({ name }) => doorOf(name));
+    const turns: string[] = [];
+    const add = (key: string, ...pools: number[]) => {
+      const waiter = waiterOf(key, "default", pools);
+      const places = waiter.places.map((place, at) => ({ ...place, door: doors[pools[at] as number] }));
+      const grant = (at: number) => {
+        places[at]?.door?.enter();
+        turns.push(`${key} ${places[at]?.pool.name}`);
+      };
+      queue.add({ ...waiter, places, grant }, NOW);
+    };
+    return { queue, doors, turns, add };
+  }
+
+  test("nobody gets a place behind a closed one, and it keeps nobody from the others", () => {
+    const { queue, doors, turns, add } = setUp();
+    const [first, second] = doors as [ReturnType<typeof doorOf>, ReturnType<typeof doorOf>];
+    add("x", 0);
+    add("y", 0, 1);
+    // There is room: what is waited for is the door, which opens without a word.
+    expect(queue.dispatch(NOW)).toBe(100);
+    second.room = 1;
+    queue.dispatch(NOW);
+    expect(turns).toEqual(["y b"]);
+    first.room = 1;
+    queue.dispatch(NOW);
+    expect([turns, queue.size]).toEqual([["y b", "x a"], 0]);
+  });
+
+  test("one that lets in one lets in one, however many wait and whoever asks in the same round", () => {
+    const { queue, doors, turns, add } = setUp();
+    for (const key of ["x", "x", "y", "z"]) add(key, 0);
+    Object.assign(doors[0] as object, { room: 2 });
+    queue.dispatch(NOW);
+    expect(turns).toHaveLength(2);
+    expect(queue.size).toBe(2);
+  });
+
+  test("to whom no other is open may try one that may be tried, once; to whom another is, may not", () => {
+    const { queue, doors, turns, add } = setUp();
+    const [first, second] = doors as [ReturnType<typeof doorOf>, ReturnType<typeof doorOf>];
+    first.mayBeTried = true;
+    second.room = 1;
+    POOLS[1]?.park(NOW + 60_000);
+    add("y", 0, 1);
+    queue.dispatch(NOW);
+    expect(turns).toEqual([]);
+    add("x", 0);
+    add("z", 0);
+    queue.dispatch(NOW);
+    expect(turns).toEqual(["x a"]);
+  });
+
+  test("what waits behind a closed one is no backlog of its pool, and still waits for it", () => {
+    const { queue, doors, add } = setUp();
+    const [a, b] = POOLS as [Pool, Pool];
+    Object.assign(doors[1] as object, { room: 1 });
+    add("x", 0, 1);
+    expect([queue.isWaitedFor(a), queue.backlogMs(a, "y", "default")]).toEqual([true, 0]);
+    expect(queue.backlogMs(b, "y", "default")).toBeGreaterThan(0);
+  });
 });

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ErrorKind, ProviderError } from "../src/chat.ts";
-import { createHealth, type Health, type HealthTarget } from "../src/health.ts";
+import { createHealth, type Health, type HealthCall, type HealthTarget } from "../src/health.ts";
 
 const A: HealthTarget = { provider: "p", name: "p/a" };
 const B: HealthTarget = { provider: "p", name: "p/b" };
@@ -28,7 +28,7 @@ class World {
   calls(target: HealthTarget, ...outcomes: (ErrorKind | ProviderError | "ok")[]): void {
     for (const outcome of outcomes) {
       const error = typeof outcome === "string" ? (outcome === "ok" ? undefined : failed(outcome)) : outcome;
-      const end = this.health.begin(target);
+      const { end } = this.health.begin(target);
       this.nowMs += this.callMs;
       end(error);
     }
@@ -270,7 +270,7 @@ describe("opening", () => {
 
   test("what began before it opened says nothing about it afterwards", () => {
     const world = new World();
-    const ends = Array.from({ length: 40 }, () => world.health.begin(A));
+    const ends = Array.from({ length: 40 }, () => world.health.begin(A).end);
     for (const end of ends.slice(0, 20)) end(failed("server"));
     expect(world.openMs(A)).toBe(5 * SECOND_MS);
     world.waitUntilHalfOpen(A);
@@ -299,7 +299,7 @@ describe("opening", () => {
   });
 
   test("a call has one outcome: telling a second is a bug", () => {
-    const end = new World().health.begin(A);
+    const { end } = new World().health.begin(A);
     end(undefined);
     expect(() => end(undefined)).toThrow(/one outcome/);
   });
@@ -376,7 +376,7 @@ describe("for how long", () => {
 
   test("calls that were under way together when money ran out are one refusal: five minutes", () => {
     const world = new World();
-    const ends = times(8, A).map((target) => world.health.begin(target));
+    const ends = times(8, A).map((target) => world.health.begin(target).end);
     for (const end of ends) end(failed("quota"));
     expect(world.openMs(A)).toBe(5 * MINUTE_MS);
   });
@@ -416,7 +416,7 @@ describe("coming back", () => {
   /** How many calls it takes at once, by beginning them; all are then given up. */
   function places({ health }: World): number {
     const ends: ((error: ProviderError | undefined) => void)[] = [];
-    while (health.admits(A) && ends.length < 100) ends.push(health.begin(A));
+    while (health.admits(A) && ends.length < 100) ends.push(health.begin(A).end);
     for (const end of ends) end(failed("cancelled"));
     return ends.length;
   }
@@ -431,6 +431,37 @@ describe("coming back", () => {
     }
     expect(seen).toEqual([1, 2, 4, 8, 16, 100]);
     expect(world.health.status()).toEqual([]);
+  });
+
+  test("an answer that has begun lets more in, without waiting for its end; only one that has ended closes it", () => {
+    const world = halfOpen();
+    const seen: number[] = [];
+    const calls: HealthCall[] = [];
+    for (let call = 0; call < 5; call += 1) {
+      const begun = world.health.begin(A);
+      begun.answers();
+      begun.answers();
+      calls.push(begun);
+      seen.push(calls.length + places(world));
+    }
+    // Those that answer are among those that may run at once.
+    expect(seen).toEqual([2, 4, 8, 16, 16]);
+    expect(world.stateOf(A.name)).toBe("half_open");
+    calls[0]?.end(undefined);
+    expect(world.stateOf(A.name)).toBe("closed");
+  });
+
+  test("a call counts once, whether its answer was seen to begin or not", () => {
+    const world = halfOpen();
+    const call = world.health.begin(A);
+    call.answers();
+    call.end(undefined);
+    expect(places(world)).toBe(2);
+    const broken = world.health.begin(A);
+    broken.answers();
+    expect(places(world)).toBe(3);
+    broken.end(failed("truncated"));
+    expect(world.stateOf(A.name)).toBe("open");
   });
 
   test("not a millisecond early", () => {
@@ -455,7 +486,7 @@ describe("coming back", () => {
 
   test.each(["cancelled", "invalid_request"] as const)("%s frees the place and proves nothing", (kind) => {
     const world = halfOpen();
-    const end = world.health.begin(A);
+    const { end } = world.health.begin(A);
     expect(world.health.admits(A)).toBe(false);
     end(failed(kind));
     expect(places(world)).toBe(1);
@@ -472,7 +503,7 @@ describe("coming back", () => {
     const world = new World();
     world.calls(A, "network", "network");
     world.waitUntilHalfOpen(A);
-    const end = world.health.begin(A);
+    const { end } = world.health.begin(A);
     expect(world.health.admits(B)).toBe(false);
     end(undefined);
     expect(world.health.admits(B)).toBe(true);
@@ -624,7 +655,7 @@ function checkRun(run: Step[], seen: Set<string>): void {
   for (const [id, step] of run.entries()) {
     if (step.do === "wait") world.nowMs += step.ms;
     else if (step.do === "call" && world.health.admits(step.target)) {
-      calls.push({ id, target: step.target, end: world.health.begin(step.target) });
+      calls.push({ id, target: step.target, end: world.health.begin(step.target).end });
       for (const place of of(step.target)) place.running.add(id);
     } else if (step.do === "end" && calls.length > 0) {
       const [call] = calls.splice(step.which % calls.length, 1);

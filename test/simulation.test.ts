@@ -98,6 +98,26 @@ describe("what could be had at best", () => {
     expect(bestSuccess([profile], arrivals(10, "key-01"), 5)).toBe(1);
   });
 
+  test("is less within bounds: of time, of what a window tells, of the order in which reserves are used", () => {
+    expect(bestSuccess([profile], arrivals(100, "key-01"), 5, { turnMs: 20_000 })).toBeCloseTo(0.3, 5);
+    const window = { ...profile, enforcement: { kind: "window" as const, windowMs: 60_000 } };
+    expect(bestSuccess([window], arrivals(100, "key-01"), 5, { turnMs: 20_000 })).toBe(0.6);
+    expect(bestSuccess([window], arrivals(100, "key-01"), 5, { turnMs: 20_000, isBlindToWindows: true })).toBeCloseTo(
+      0.3,
+      5,
+    );
+    const late = arrivals(70, "key-01").map((arrival) => ({ ...arrival, atMs: 20_000 }));
+    const cheap = { ...window, rates: { input: 1, output: 1 } };
+    // Ten of the bucket, which runs over, or of the window, which would not have.
+    const both = { turnMs: 1_000, isCheapestFirst: false };
+    expect(80 * bestSuccess([profile, cheap], [...arrivals(10, "key-01"), ...late], 5, both)).toBeCloseTo(10 + 70, 0);
+    const first = { ...both, isCheapestFirst: true };
+    expect(80 * bestSuccess([profile, cheap], [...arrivals(10, "key-01"), ...late], 5, first)).toBeCloseTo(
+      10 + 60 + 1,
+      0,
+    );
+  });
+
   test("lets those go first who behave", () => {
     const later = arrivals(20, "key-01").map((arrival) => ({ ...arrival, atMs: 30_000 }));
     // In the order of their coming they would be served after the others' patience has ended: 89 in all.
@@ -399,8 +419,9 @@ describe("what callers get", () => {
   test("little is lost of what whoever knows everything could answer, and nobody answers more", async () => {
     for (const seed of SEEDS) {
       const [own, turns] = [await run("S2-95", 4, "signalbox", seed), await run("S2-95", 4, "round robin", seed)];
-      const { best } = own.metrics;
+      const { best, bestByPrice } = own.metrics;
       expect(own.metrics.success / best, `seed ${seed}`).toBeGreaterThan(0.88);
+      expect(own.metrics.success / bestByPrice, `seed ${seed}, filling the cheapest first`).toBeGreaterThan(0.95);
       for (const { metrics } of [own, turns]) expect(metrics.success).toBeLessThanOrEqual(best);
     }
   });

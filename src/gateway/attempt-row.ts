@@ -140,6 +140,7 @@ export class AttemptRow {
       else if (event.type === "usage") this.#count(event.usage);
       else if (event.type === "finish") this.#finishReason ??= event.nativeReason;
       else if (isContent(event)) {
+        if (this.#firstByteMs === undefined) this.input.lease.answers();
         this.#firstByteMs ??= this.#deps.nowMs() - this.#openedAtMs;
         this.#chars += charsOf(event);
       }

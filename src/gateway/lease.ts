@@ -1,6 +1,7 @@
 // A place at a target for one call: what was reserved of its limits, and its breaker's half-open slot. Ends exactly once.
 import type { ProviderError, Usage } from "../chat.ts";
 import type { Account, ResponseHeaders, Target } from "../dialect.ts";
+import type { HealthCall } from "../health.ts";
 import type { Reservation } from "../limits.ts";
 import { policyOf } from "../taxonomy.ts";
 
@@ -9,6 +10,8 @@ export interface Lease {
   readonly account: Account | undefined;
   /** The head of an answer has arrived: it may tell limits. */
   heard(headers: ResponseHeaders): void;
+  /** Content has come. */
+  answers(): void;
   /** Exact numbers in mid-answer. */
   counted(usage: Usage): void;
   /** The call is over. `wasDone`: the provider did any work for it. */
@@ -17,12 +20,11 @@ export interface Lease {
   cancel(): void;
 }
 
-/** `endHealth` tells the breaker how it went. */
 export function createLease(
   { target, account }: { target: Target; account: Account | undefined },
   reservation: Reservation,
   nowMs: () => number,
-  endHealth: (error: ProviderError | undefined) => void,
+  health: HealthCall,
 ): Lease {
   let isOver = false;
   return {
@@ -31,18 +33,20 @@ export function createLease(
       const reading = target.provider.dialect.readLimits?.(headers, nowMs());
       if (reading !== undefined && reading.windows.length > 0) reservation.learn(reading);
     },
+    answers: () => health.answers(),
     counted: (usage) => reservation.correct(usage),
     end: ({ usage, error, wasDone }) => {
       isOver = true;
       if (error !== undefined) tellPool(reservation, error);
+      // The free place goes to whoever waits: by then it must be known whether calls are still made there.
+      health.end(error);
       reservation.settle(usage, wasDone);
-      endHealth(error);
     },
     cancel: () => {
       if (isOver) return;
       isOver = true;
+      health.end({ kind: "cancelled", message: "Nothing was sent." });
       reservation.settle(undefined, false);
-      endHealth({ kind: "cancelled", message: "Nothing was sent." });
     },
   };
 }

@@ -2,8 +2,8 @@
 // becomes free.
 import type { ProviderError } from "../chat.ts";
 import { type Account, targetName } from "../dialect.ts";
-import type { Health, HealthTarget } from "../health.ts";
-import type { Ask, Limits, Need, Option, Reservation } from "../limits.ts";
+import type { Health, HealthCall, HealthTarget } from "../health.ts";
+import type { Ask, Door, Limits, Need, Option, Reservation } from "../limits.ts";
 import { verdict } from "../retry.ts";
 import { type Asked, maxOutputTokens } from "../routing/facts.ts";
 import type { FleetView } from "../routing/fleet-view.ts";
@@ -61,9 +61,9 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   const variants = eligible.flatMap((at) => variantsAt(deps, seeking, at));
   const able = await ableOf(deps, seeking, variants);
   if ("error" in able) return { kind: "none", error: able.error };
-  const { open } = able;
-  const options = open.map((variant) => optionOf(deps, seeking, variant));
-  const shortestMs = Math.min(...open.map(({ at }) => knownMs(planned.candidates[at] as PlannedTarget)));
+  const doors = able.variants.map((variant) => doorOf(deps, seeking, variant, able.areTries));
+  const options = able.variants.map((variant, at) => ({ ...optionOf(deps, seeking, variant), door: doors[at] }));
+  const shortestMs = Math.min(...able.variants.map(({ at }) => knownMs(planned.candidates[at] as PlannedTarget)));
   const ask: Ask = {
     key: asked.caller.key,
     priority: planned.priority,
@@ -78,9 +78,13 @@ export async function seekPlace(deps: TurnDeps, seeking: Seeking, eligible: read
   if (turn.kind === "cancelled") {
     return { kind: "none", error: LEFT };
   }
-  if (turn.kind === "refused") return { kind: "none", error: noCapacity(turn.retryAfterMs, turn.lacks) };
-  const variant = open[turn.at] as Variant;
-  return { kind: "lease", at: variant.at, lease: leaseOf(deps, seeking, variant, turn.reservation) };
+  if (turn.kind === "refused") {
+    const openMs = untilOneOpens(deps, seeking, able.variants);
+    return { kind: "none", error: openMs > 0 ? allFailing(openMs) : noCapacity(turn.retryAfterMs, turn.lacks) };
+  }
+  const variant = able.variants[turn.at] as Variant;
+  const { call } = doors[turn.at] as BreakerDoor;
+  return { kind: "lease", at: variant.at, lease: leaseOf(deps, seeking, variant, turn.reservation, call) };
 }
 
 /** The accounts of a candidate in the order in which they are asked: the one that has the conversation's cache, then those
@@ -113,8 +117,8 @@ export function movesOn(deps: TurnDeps, seeking: Seeking, { at, lease }: Place, 
 }
 
 /** Many proxies hang up after a minute without a byte: a turn that comes later is none. */
-const TOLD_WAIT_MS_MAX = 48_000;
-const TOLD_WAIT_SHARE = 0.8;
+export const TOLD_WAIT_MS_MAX = 52_000;
+const TOLD_WAIT_SHARE = 0.87;
 
 /** Where the rule leaves it open: most of the time that the caller says it has, and some for the answer. */
 function maxWaitMs({ planned, toldMs = 0 }: Seeking): number {
@@ -177,10 +181,44 @@ export function keepPlace(deps: TurnDeps, seeking: Seeking, at: number, { accoun
   return leaseOf(deps, seeking, { at, account }, deps.limits.take(seeking.asked.caller.key, option));
 }
 
-function leaseOf(deps: TurnDeps, seeking: Seeking, variant: Variant, reservation: Reservation): Lease {
+/** `call`: where it has begun for the breakers already. */
+function leaseOf(
+  deps: TurnDeps,
+  seeking: Seeking,
+  variant: Variant,
+  reservation: Reservation,
+  call = deps.health.begin(healthTargetOf(seeking, variant)),
+): Lease {
   const { target } = seeking.planned.candidates[variant.at] as PlannedTarget;
-  const endHealth = deps.health.begin(healthTargetOf(seeking, variant));
-  return createLease({ target, account: variant.account }, reservation, deps.nowMs, endHealth);
+  return createLease({ target, account: variant.account }, reservation, deps.nowMs, call);
+}
+
+/** A candidate's breakers: they may open and close while a request waits for its turn. */
+interface BreakerDoor extends Door {
+  /** The one that went in. */
+  call: HealthCall | undefined;
+}
+
+/** `isTry`: whatever the breakers say. */
+function doorOf({ health }: TurnDeps, seeking: Seeking, variant: Variant, isTry: boolean): BreakerDoor {
+  const target = healthTargetOf(seeking, variant);
+  const door: BreakerDoor = {
+    id: `${isTry ? "try " : ""}${target.name} ${target.account ?? ""}`,
+    call: undefined,
+    isOpen: () => isTry || health.admits(target),
+    mayTry: () => health.mayTry(target),
+    enter: () => {
+      door.call = health.begin(target);
+    },
+  };
+  return door;
+}
+
+/** 0 while one of them takes calls. In ms. */
+function untilOneOpens(deps: TurnDeps, seeking: Seeking, variants: readonly Variant[]): number {
+  const targets = variants.map((variant) => healthTargetOf(seeking, variant));
+  if (targets.some((target) => deps.health.admits(target))) return 0;
+  return Math.max(1, Math.min(...targets.map((target) => deps.health.openUntilMs(target))) - deps.nowMs());
 }
 
 /** All that may be called is failing: nobody is kept waiting for longer than this for the end of it. */
@@ -189,18 +227,23 @@ const RECOVERY_POLL_MS = 100;
 /** What stays closed for longer is not waited for: a bad key, no money. */
 const SOON_MS = 60_000;
 
-/** The candidates that may be called, in order: those whose breakers admit a call. When none does, the one that is to close again
- *  first before the others: better to try than to refuse untried. That is one call a second for each; the rest wait for what
- *  it finds. */
+interface Able {
+  variants: readonly Variant[];
+  /** They are called although their breakers are open. */
+  areTries: boolean;
+}
+
+/** The candidates that may be called, in order: all of them, each when its breakers admit a call. When none does, the one that is
+ *  to close again first before the others: better to try than to refuse untried. That is one call a second for each; the rest
+ *  wait for what it finds. */
 async function ableOf(
   deps: TurnDeps,
   seeking: Seeking,
   variants: readonly Variant[],
-): Promise<{ open: Variant[] } | { error: ProviderError }> {
+): Promise<Able | { error: ProviderError }> {
   const { health, nowMs } = deps;
-  const admitted = () => variants.filter((variant) => health.admits(healthTargetOf(seeking, variant)));
-  const first = admitted();
-  if (first.length > 0) return { open: first };
+  const isAnyAdmitted = () => variants.some((variant) => health.admits(healthTargetOf(seeking, variant)));
+  if (isAnyAdmitted()) return { variants, areTries: false };
   const openUntilMs = (variant: Variant) => health.openUntilMs(healthTargetOf(seeking, variant));
   const beganMs = nowMs();
   const leave = health.awaitRecovery();
@@ -208,16 +251,15 @@ async function ableOf(
     for (;;) {
       const soonest = variants.toSorted((a, b) => openUntilMs(a) - openUntilMs(b));
       const tryable = soonest.filter((variant) => health.mayTry(healthTargetOf(seeking, variant)));
-      if (tryable.length > 0) return { open: tryable };
+      if (tryable.length > 0) return { variants: tryable, areTries: true };
       const openMs = openUntilMs(soonest[0] as Variant) - nowMs();
-      if (openMs > SOON_MS) return { open: soonest };
+      if (openMs > SOON_MS) return { variants: soonest, areTries: true };
       const mostMs = Math.min(RECOVERY_MS_MAX, maxWaitMs(seeking));
       seeking.recoveryUntilMs ??= Math.min(nowMs() + mostMs, seeking.deadlineMs);
       if (seeking.signal.aborted) return { error: LEFT };
       if (nowMs() >= seeking.recoveryUntilMs || leave === undefined) return { error: allFailing(openMs) };
       await deps.sleep(RECOVERY_POLL_MS, seeking.signal);
-      const healthy = admitted();
-      if (healthy.length > 0) return { open: healthy };
+      if (isAnyAdmitted()) return { variants, areTries: false };
     }
   } finally {
     leave?.();

@@ -22,7 +22,7 @@ const HALF_LIFE_MS = 20_000;
 const TRY_EVERY_MS = 1_000;
 const SAMPLES_MIN = 10;
 const RATE_MAX = 0.5;
-/** After so many successes in a row at the widest, it closes. */
+/** At the widest it closes with the next success. */
 const PLACES_MAX = 16;
 const FORGIVEN_EVERY_MS = 300_000;
 /** Four doublings pass either cap; counting on would only make forgiving take longer: twenty minutes instead of days. */
@@ -98,7 +98,14 @@ export class Breaker {
     if (era === this.#era) this.#running -= 1;
   }
 
-  succeed(era: number, nowMs: number): void {
+  /** An answer has begun, though it is not over: more may try than before, without waiting for the end of a long one. To be told
+   *  once of a call. */
+  answers(era: number): void {
+    if (era === this.#era && this.#state === "half_open") this.#places = Math.min(PLACES_MAX, 2 * this.#places);
+  }
+
+  /** `hasAnswered`: it was told before that the answer has begun. */
+  succeed(era: number, nowMs: number, hasAnswered = false): void {
     this.#count(0, nowMs);
     if (era !== this.#era) return;
     this.#running -= 1;
@@ -112,8 +119,10 @@ export class Breaker {
       this.#era += 1;
     }
     if (this.#state !== "half_open") return;
-    this.#places *= 2;
-    if (this.#places <= PLACES_MAX) return;
+    if (this.#places < PLACES_MAX) {
+      if (!hasAnswered) this.#places *= 2;
+      return;
+    }
     this.#state = "closed";
     this.#closedAtMs = nowMs;
     this.#failures = 0;

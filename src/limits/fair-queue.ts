@@ -2,6 +2,7 @@
 // limit (virtual token counter, Sheng et al., OSDI '24). Whoever is at the head may not be overtaken at the pools it waits
 // for, so a large request is not starved by small ones.
 import type { Amounts } from "./accounting.ts";
+import { type Door, Doors, openOf } from "./doors.ts";
 import type { Pool, Wait } from "./pool.ts";
 
 export type Priority = "interactive" | "default" | "batch";
@@ -11,6 +12,8 @@ export interface Place {
   pool: Pool;
   amounts: Amounts;
   expectedMs: number;
+  /** Absent: always open. */
+  door?: Door | undefined;
 }
 
 export interface Waiter {
@@ -36,6 +39,8 @@ export interface QueueLimits {
 }
 
 const STANDING_MS = 20_000;
+/** Doors open without a word: while somebody could go in but for one, it is looked at so often. */
+const DOOR_MS = 100;
 
 interface Line {
   waiters: Waiter[];
@@ -152,10 +157,11 @@ export class FairQueue {
     let againMs = this.#expire(nowMs);
     const claimed = new Set<Pool>();
     const done = new Set<Line>();
+    const doors = new Doors();
     for (;;) {
       const line = this.#leastServed(done);
       if (line === undefined || this.#isAllClaimed(claimed)) return againMs;
-      const found = this.#nextIn(line, claimed, nowMs);
+      const found = this.#nextIn(line, { claimed, doors, nowMs });
       if (found.turn === undefined) {
         done.add(line);
         againMs = Math.min(againMs, found.waitMs);
@@ -166,6 +172,7 @@ export class FairQueue {
       line.served += place.pool.costMs(place.amounts, place.expectedMs) / line.weight;
       this.remove(waiter);
       waiter.grant(at);
+      doors.look(place.door);
     }
   }
 
@@ -198,12 +205,8 @@ export class FairQueue {
     return least;
   }
 
-  /** The first of a line for whom there is a place. Those who must wait claim their pools. */
-  #nextIn(
-    { waiters }: Line,
-    claimed: Set<Pool>,
-    nowMs: number,
-  ): { turn: { waiter: Waiter; at: number } | undefined; waitMs: number } {
+  /** The first of a line for whom there is a place. Those who must wait claim their pools, as far as they might go in. */
+  #nextIn({ waiters }: Line, { claimed, doors, nowMs }: Round): { turn: Granted | undefined; waitMs: number } {
     let waitMs = Number.POSITIVE_INFINITY;
     const isStanding = nowMs - this.#since >= STANDING_MS;
     const ordered = isStanding && waiters.every(({ prefersFresh }) => prefersFresh) ? waiters.toReversed() : waiters;
@@ -211,13 +214,13 @@ export class FairQueue {
     for (const waiter of ordered) {
       if (this.#isAllClaimed(claimed)) break;
       if (isBlocked && waiter.places.every(({ pool }) => claimed.has(pool))) continue;
-      for (const [at, { pool, amounts, expectedMs }] of waiter.places.entries()) {
+      for (const [at, { pool, amounts, expectedMs, door }] of waiter.places.entries()) {
         if (claimed.has(pool)) continue;
         const { ms } = pool.wait(amounts, nowMs, expectedMs);
-        if (ms === 0) return { turn: { waiter, at }, waitMs };
-        waitMs = Math.min(waitMs, ms);
+        if (ms === 0 && doors.letIn(waiter.places, door)) return { turn: { waiter, at }, waitMs };
+        waitMs = Math.min(waitMs, ms === 0 ? DOOR_MS : ms);
       }
-      for (const { pool } of waiter.places) claimed.add(pool);
+      for (const { pool, door } of waiter.places) if (doors.isOpen(door)) claimed.add(pool);
       isBlocked = true;
     }
     return { turn: undefined, waitMs };
@@ -238,12 +241,14 @@ export class FairQueue {
     return claimed.size > 0 && claimed.size >= this.#backlogs.size;
   }
 
-  /** A request that may go to several pools weighs on each with its part. */
+  /** A request that may go to several pools weighs on each with its part; not where it cannot go in as things stand. */
   #count(waiter: Waiter, line: Line): void {
     const { places } = waiter;
+    const open = openOf(places);
     const shares = new Map<Pool, number>();
-    for (const { pool, amounts, expectedMs } of places)
-      if (!shares.has(pool)) shares.set(pool, pool.costMs(amounts, expectedMs) / places.length);
+    for (const { pool, amounts, expectedMs } of open)
+      if (!shares.has(pool)) shares.set(pool, pool.costMs(amounts, expectedMs) / open.length);
+    for (const { pool } of places) if (!shares.has(pool)) shares.set(pool, 0);
     this.#shares.set(waiter, shares);
     for (const [pool, ms] of shares) {
       const backlog = this.#backlogs.get(pool) ?? { calls: 0, lines: new Map() };
@@ -269,9 +274,21 @@ export class FairQueue {
 
   #refuse(waiter: Waiter, nowMs: number): void {
     this.remove(waiter);
-    const waits = waiter.places.map(({ pool, amounts, expectedMs }) => pool.wait(amounts, nowMs, expectedMs));
+    const waits = openOf(waiter.places).map(({ pool, amounts, expectedMs }) => pool.wait(amounts, nowMs, expectedMs));
     waiter.refuse(waits.reduce((least, wait) => (wait.ms < least.ms ? wait : least)));
   }
+}
+
+interface Granted {
+  waiter: Waiter;
+  at: number;
+}
+
+interface Round {
+  /** Pools of those who go before and must wait. */
+  claimed: Set<Pool>;
+  doors: Doors;
+  nowMs: number;
 }
 
 function lineOf(key: string, priority: Priority): string {

@@ -24,6 +24,8 @@ export interface Metrics {
   wellBehavedAddedP99Ms: number;
   /** Success of whoever knows everything and lets those who behave go first (`bestSuccess`). */
   best: number;
+  /** The same within our bounds: the cheapest first, in the time we let anybody wait, without knowledge of windows. */
+  bestByPrice: number;
   /** Money per success, compared with the oracle's. */
   costOverOracle: number;
   /** Per request. */
@@ -41,13 +43,14 @@ export interface Totals {
   counters: readonly Counters[];
   oraclePicoUsd: number;
   best: number;
+  bestByPrice: number;
 }
 
 export function isSuccess({ answer, latencyMs }: Asked): boolean {
   return answer.isDone && answer.text === WHOLE && latencyMs <= DEADLINE_MS;
 }
 
-export function measure(asked: readonly Asked[], { counters, oraclePicoUsd, best }: Totals): Metrics {
+export function measure(asked: readonly Asked[], { counters, oraclePicoUsd, best, bestByPrice }: Totals): Metrics {
   const judged = asked.filter(({ arrival }) => arrival.leavesAfterMs === undefined);
   const successes = judged.filter(isSuccess).length;
   const keys = Map.groupBy(judged, ({ arrival }) => arrival.key);
@@ -74,6 +77,7 @@ export function measure(asked: readonly Asked[], { counters, oraclePicoUsd, best
     addedP99Ms: quantile(added, 0.99),
     wellBehavedAddedP99Ms: quantile(addedMs(well), 0.99),
     best,
+    bestByPrice,
     costOverOracle: sum((each) => each.billedPicoUsd) / (successes + (asked.length - judged.length)) / oraclePicoUsd,
     upstream429: sum((each) => each.refused) / asked.length,
     wasted: Math.max(0, attempts - useful) / asked.length,

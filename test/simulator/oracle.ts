@@ -89,20 +89,35 @@ function costOf({ rates, tokenFactor }: Profile, means: Means): number {
 
 const TICK_MS = 20;
 
-/** Share of requests that whoever knows every limit and the length of every call could answer in time, when those who behave go
- *  first, nothing ever fails, and of each provider is taken what would be lost soonest: an upper bound, as far as requests
- *  are all as large as the mean. */
-export function bestSuccess(profiles: readonly Profile[], arrivals: readonly Arrival[], minutes: number): number {
+/** What binds somebody who otherwise knows every limit and the length of every call. */
+interface Bounds {
+  /** A turn that comes later is none; absent: it may come as late as the call can still end in time. */
+  turnMs?: number;
+  /** The cheapest are filled first; otherwise of each provider is taken what would be lost soonest. */
+  isCheapestFirst?: boolean;
+  /** A provider's windows are nothing one can know: it is taken to have a bucket of ten seconds. */
+  isBlindToWindows?: boolean;
+}
+
+/** Share of requests that could be answered in time, when those who behave go first and nothing ever fails: an upper bound, as far
+ *  as requests are all as large as the mean. */
+export function bestSuccess(
+  profiles: readonly Profile[],
+  arrivals: readonly Arrival[],
+  minutes: number,
+  { turnMs, isCheapestFirst = false, isBlindToWindows = false }: Bounds = {},
+): number {
   const means = meansOf(arrivals);
-  const reserves = profiles.map((profile) => new Reserve(profile, means));
-  const patienceMs = DEADLINE_MS - Math.min(...profiles.map((profile) => callMs(profile, means)));
+  const byPrice = profiles.toSorted((a, b) => costOf(a, means) - costOf(b, means));
+  const reserves = byPrice.map((profile) => new Reserve(isBlindToWindows ? withBucket(profile) : profile, means));
+  const patienceMs = turnMs ?? DEADLINE_MS - Math.min(...profiles.map((profile) => callMs(profile, means)));
   const behaving: Arrival[] = [];
   const flooding: Arrival[] = [];
   let served = 0;
   let next = 0;
   for (let atMs = 0; atMs < 60_000 * minutes + patienceMs; atMs += TICK_MS) {
     for (const reserve of reserves) reserve.fill(atMs);
-    reserves.sort((a, b) => a.spoilsInMs(atMs) - b.spoilsInMs(atMs));
+    if (!isCheapestFirst) reserves.sort((a, b) => a.spoilsInMs(atMs) - b.spoilsInMs(atMs));
     for (; (arrivals[next]?.atMs ?? Number.POSITIVE_INFINITY) <= atMs; next += 1) {
       const arrival = arrivals[next] as Arrival;
       (arrival.key === FLOODING_KEY ? flooding : behaving).push(arrival);
@@ -119,6 +134,14 @@ export function bestSuccess(profiles: readonly Profile[], arrivals: readonly Arr
     }
   }
   return served / arrivals.length;
+}
+
+const BUCKET_MS = 10_000;
+
+function withBucket(profile: Profile): Profile {
+  const { enforcement } = profile;
+  const isLong = enforcement.kind === "window" && enforcement.windowMs > BUCKET_MS;
+  return isLong ? { ...profile, enforcement: { kind: "bucket", burstMs: BUCKET_MS } } : profile;
 }
 
 /** How many more a provider takes at once. */

@@ -1,4 +1,5 @@
 // One policy through one scenario, from the first request to the last answer.
+import { TOLD_WAIT_MS_MAX } from "../../src/gateway/turns.ts";
 import { naiveClient, roundRobin, shuffleWithCooldown } from "./baselines.ts";
 import { type Arrival, DEADLINE_MS, drawArrivals, replayArrivals } from "./callers.ts";
 import { Engine } from "./engine.ts";
@@ -9,6 +10,9 @@ import { SimulatedProvider } from "./provider.ts";
 import { signalbox } from "./router.ts";
 import type { Scenario } from "./scenarios.ts";
 import { createSimulatedUpstream } from "./upstream.ts";
+
+/** What `pick: cheapest`, the default, and the longest wait for a turn leave of what could be had. */
+const OUR_BOUNDS = { turnMs: TOLD_WAIT_MS_MAX, isCheapestFirst: true, isBlindToWindows: true };
 
 type Build = (world: World, scenario: Scenario, options: RunOptions) => Policy;
 
@@ -69,6 +73,7 @@ export async function simulate(scenario: Scenario, name: PolicyName, options: Ru
     counters: providers.map(({ counters }) => counters),
     oraclePicoUsd: oraclePicoUsd(profiles, arrivals, minutes),
     best: bestSuccess(profiles, arrivals, minutes),
+    bestByPrice: bestSuccess(profiles, arrivals, minutes, OUR_BOUNDS),
   });
   const faults = [...policy.faults(), ...faultsOf(providers)];
   if (asked.length < arrivals.length) faults.push(`${arrivals.length - asked.length} requests were never answered`);

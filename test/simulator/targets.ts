@@ -30,7 +30,7 @@ const TARGETS: Readonly<Record<string, readonly Target[]>> = {
     { what: "wasted", max: 0.05 },
   ],
   "S2-60": [
-    { what: "attempts at it per request while it was down", max: 0.1 },
+    { what: "attempts at it per request while it was down", max: 0.05 },
     { what: "s until 90 % of its traffic is back", max: 90 },
     { what: "its highest rate in the 90 s after ÷ before", max: 1.2 },
   ],
