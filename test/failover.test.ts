@@ -341,12 +341,10 @@ describe("limits that are told in other words", () => {
       refuse: (said) => told.push(said),
       settle: () => {},
     };
-    const lease = createLease(
-      {} as Parameters<typeof createLease>[0],
-      reservation,
-      () => 0,
-      { answers: () => {}, end: () => {} },
-    );
+    const lease = createLease({} as Parameters<typeof createLease>[0], reservation, () => 0, {
+      answers: () => {},
+      end: () => {},
+    });
     lease.end({ usage: undefined, error, wasDone: false });
     expect(told).toEqual(refusal === undefined ? [] : [expect.objectContaining(refusal)]);
   });
