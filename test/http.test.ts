@@ -1,5 +1,6 @@
 // The edge: every mistake a caller can make gets an error in OpenAI's shape that names the problem.
 import { request } from "node:http";
+import { gzipSync } from "node:zlib";
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 import { startTestRouter, type TestRouter } from "./support/router.ts";
@@ -94,6 +95,13 @@ describe("a request that cannot be served is refused with the reason", () => {
       status: 405,
       code: "method_not_allowed",
       message: /use POST/,
+    },
+    {
+      name: "a compressed body",
+      init: { headers: { ...JSON_TYPE, "content-encoding": "gzip" }, body: gzipSync("{}") },
+      status: 415,
+      code: "unsupported_media_type",
+      message: /must not be compressed: send it without 'Content-Encoding' \(found 'gzip'\)/,
     },
     {
       name: "an unknown path",

@@ -153,6 +153,11 @@ async function readJson(
     const message = `The request body must be JSON: send 'Content-Type: application/json' (found ${found}).`;
     return { error: callerError(415, message, "unsupported_media_type") };
   }
+  const encoding = context.req.header("content-encoding");
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
+    const message = `The request body must not be compressed: send it without 'Content-Encoding' (found '${encoding.slice(0, 100)}').`;
+    return { error: callerError(415, message, "unsupported_media_type") };
+  }
   const read = await readBody(context.env.incoming, maxBytes);
   if ("error" in read && read.error === "too_large") {
     const message = `The request body is larger than ${maxBytes} bytes, the bound this router sets (server.max_body).`;

@@ -121,6 +121,18 @@ describe("a request that cannot be read is refused in OpenAI's words", () => {
       "Invalid type for 'max_tokens': expected an integer, but got a decimal number instead.",
     ],
     [
+      { ...valid, max_tokens: Number.POSITIVE_INFINITY },
+      "max_tokens",
+      "invalid_type",
+      "Invalid type for 'max_tokens': expected an integer, but got a number beyond all bounds instead.",
+    ],
+    [
+      { ...valid, temperature: Number.POSITIVE_INFINITY },
+      "temperature",
+      "invalid_type",
+      "Invalid type for 'temperature': expected a decimal, but got a number beyond all bounds instead.",
+    ],
+    [
       { ...valid, stream: "yes" },
       "stream",
       "invalid_type",

@@ -54,7 +54,7 @@ function toRefusal(issue: z.core.$ZodIssue, body: JsonObject, above: PropertyKey
     return refusal(`Invalid value: '${found.slice(0, 100)}'. Supported values are: ${list}.`, param);
   }
   if (issue.code === "too_small" || issue.code === "too_big") return outOfBounds(issue, found, param);
-  const message = `Invalid type for '${param}': expected ${expectedBy(issue)}, but got ${typeName(found)} instead.`;
+  const message = `Invalid type for '${param}': expected ${expectedBy(issue, param)}, but got ${typeName(found)} instead.`;
   return refusal(message, param, "invalid_type");
 }
 
@@ -89,7 +89,10 @@ const EXPECTED: Record<string, string> = {
   object: "an object",
 };
 
-function expectedBy(issue: z.core.$ZodIssue): string {
+function expectedBy(issue: z.core.$ZodIssue, param: string): string {
+  // What JSON can say and no number can hold is no number to zod, whatever it is for.
+  if (issue.code === "invalid_type" && issue.expected === "number" && INTEGERS.includes(param))
+    return EXPECTED.int as string;
   if (issue.code === "invalid_type") return EXPECTED[issue.expected] ?? issue.expected;
   return issue.code === "invalid_union" ? "one of a string or an array of objects" : "a string";
 }
@@ -111,6 +114,7 @@ function paramOf(path: PropertyKey[]): string {
 function typeName(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) return "a number beyond all bounds";
   if (typeof value === "number") return Number.isInteger(value) ? "an integer" : "a decimal number";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
