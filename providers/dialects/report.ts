@@ -10,6 +10,7 @@ const LOSSES: Verb[] = ["dropped", "clamped", "downgraded"];
 /** The header that carries the warnings is cut at 1,000 bytes anyway; a thousand unknown fields must not cost more. */
 const WARNINGS_MAX = 100;
 const TOKEN_CHARS_MAX = 100;
+const FOUND_CHARS_MAX = 60;
 
 /** Fields of OpenRouter's request dialect that only the router reads: no provider gets them, and nobody is told. */
 export const ROUTER_FIELDS = ["models", "plugins", "provider", "route", "session_id", "transforms", "usage"] as const;
@@ -41,6 +42,16 @@ export class Report {
    */
   refuse(code: string, param: string, message: string, kind = kindOf(code)): void {
     this.#refusal ??= { kind, message, code, param };
+  }
+
+  /** A field that this model could only ignore, and a caller who set it relies on. */
+  refuseField(code: string, field: string, value: unknown): void {
+    const found = JSON.stringify(value).slice(0, FOUND_CHARS_MAX);
+    this.refuse(
+      code,
+      field,
+      `'${field}' is ${found}, which this model does not support: leave it out, or ask another model.`,
+    );
   }
 
   get warnings(): string[] {

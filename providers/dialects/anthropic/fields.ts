@@ -96,7 +96,7 @@ export function classifyFields(body: ChatBody, report: Report): void {
     if (rule.class === "mapped" || rule.class === "silent" || rule.isNoop?.(value)) continue;
     const code = field === "moderation" && blocks(value) ? "unsupported_parameter" : rule.code;
     if (code === undefined) report.note("dropped", field);
-    else report.refuse(code, field, `'${field}' with this value is not supported for this model.`);
+    else report.refuseField(code, field, value);
   }
 }
 

@@ -89,7 +89,7 @@ export function classifyFields(body: ChatBody, report: Report): void {
     if (rule.class === "mapped" || rule.class === "silent" || rule.isNoop?.(value)) continue;
     const isRefused = rule.class === "refused" || (field === "moderation" && blocks(value));
     if (!isRefused) report.note("dropped", field);
-    else report.refuse("unsupported_value", field, `'${field}' with this value is not supported for this model.`);
+    else report.refuseField("unsupported_value", field, value);
   }
 }
 

@@ -82,7 +82,7 @@ function dropFields(body: JsonObject, profile: OpenAiChatProfile, report: Report
     delete body[field];
     if (isNoLoss(field, value)) continue;
     if (!isRefused) report.note("dropped", field);
-    else report.refuse("unsupported_value", field, `'${field}' with this value is not supported by this model.`);
+    else report.refuseField("unsupported_value", field, value);
   }
 }
 
