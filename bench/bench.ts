@@ -20,7 +20,8 @@ export interface BenchOptions {
   plan: Plan;
   scenarios: readonly Scenario[];
   worlds: readonly NamedWorld[];
-  held: { streams: number; paceMs: number };
+  /** So many streams at once, one count after the other. */
+  held: { counts: readonly number[]; paceMs: number };
   decisionSeconds: number;
   /** How many of the others, in the order in which they start fast. */
   peers: number;
@@ -81,7 +82,7 @@ async function runIn(dir: string, options: BenchOptions, running: System[]): Pro
   // Before the bench itself is the load.
   const where = machine();
   const { plan, scenarios, peers, profileDir, progress } = options;
-  const connections = Math.max(plan.concurrencyMax, options.held.streams);
+  const connections = Math.max(plan.concurrencyMax, ...options.held.counts);
   const starter = systemStarter({ dir, connections, profileDir, progress }, running);
   const upstreamUrl = (await starter.direct()).subject.url;
   await starter.floor(upstreamUrl);
@@ -123,17 +124,18 @@ async function runIn(dir: string, options: BenchOptions, running: System[]): Pro
 
 async function holdAll(
   systems: readonly System[],
-  { held: { streams, paceMs }, progress }: BenchOptions,
+  { held: { counts, paceMs }, progress }: BenchOptions,
 ): Promise<Held[]> {
-  if (streams === 0) return [];
   const held: Held[] = [];
-  for (const system of systems) {
-    const ask = system.ask({ ...HELD, paceMs });
-    if (ask === undefined) continue;
-    progress(`${system.name}: holding ${streams} streams`);
-    held.push(await holdStreams(system, ask, streams));
+  for (const streams of counts) {
+    for (const system of systems) {
+      const ask = system.ask({ ...HELD, paceMs });
+      if (ask === undefined) continue;
+      progress(`${system.name}: holding ${streams} streams`);
+      held.push(await holdStreams(system, ask, streams));
+    }
   }
-  await delay(AFTER_MS);
+  if (counts.length > 0) await delay(AFTER_MS);
   return held;
 }
 

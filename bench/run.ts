@@ -25,7 +25,7 @@ Options:
   --gate         Only whether ratios to the floor are within what passes, for CI: exit code 1 when three runs in a row are not
   --json         The result as one JSON document
   --profile DIR  Write a CPU profile of each process there (for Chrome's DevTools); falsifies the figures, writes no file
-  --soak TIME    Instead of all that: mixed load for so long (10m), and whether memory grows
+  --soak TIME    Instead of all that: mixed load for so long (10m); exit code 1 when memory grows by more than 1 MB a minute
   -h, --help     This text
 
 Progress goes to stderr, the result to stdout; a whole run also writes bench/RESULTS.md.
@@ -46,7 +46,7 @@ const GATE: Plan = { ...QUICK, warmupMs: 1_000, probes: 0 };
 
 /** Portkey alone: LiteLLM takes a quarter of a minute to start. */
 const QUICK_PEERS = 1;
-const NONE_HELD = { streams: 0, paceMs: 0 };
+const NONE_HELD = { counts: [], paceMs: 0 };
 /** What the gates and most targets are about. */
 const QUICK_LEAVES_OUT = ["json-10k", "json-100k", "json-1m", "stream-1000", "anthropic-json", "google-json"];
 
@@ -121,6 +121,7 @@ async function run(): Promise<void> {
   if (options.soakMs !== undefined) {
     const soaked = await soak({ durationMs: options.soakMs, profileDir, progress });
     process.stdout.write(options.json ? `${JSON.stringify(soaked, null, 2)}\n` : soakText(soaked));
+    if (!soaked.isMet) process.exitCode = EXIT_BROKEN;
     return;
   }
   if (options.gate) {
@@ -136,7 +137,7 @@ async function run(): Promise<void> {
     plan: { ...plan, rounds: options.rounds ?? plan.rounds },
     scenarios,
     worlds: isWhole ? (quick ? QUICK_WORLDS : WORLDS) : [],
-    held: isWhole ? (quick ? { streams: 200, paceMs: 50 } : { streams: 2_000, paceMs: 200 }) : NONE_HELD,
+    held: isWhole ? (quick ? { counts: [200], paceMs: 50 } : { counts: [1_000, 2_000], paceMs: 200 }) : NONE_HELD,
     decisionSeconds: isWhole ? (quick ? 1 : 5) : 0,
     peers: options["no-peers"] ? 0 : quick ? QUICK_PEERS : PEERS.length,
     profileDir,

@@ -24,7 +24,7 @@ export function targetsOf(result: BenchResult): Target[] {
   const firstOf = (system: string) => figures("first-token", system)?.addedFirstUs?.p50;
   const facts = systems.find(({ name }) => name === "signalbox");
   const world = (name: string) => worlds.find((one) => one.name === name)?.ratio.median;
-  const heldHere = held.find(({ system }) => system === "signalbox");
+  const heldHere = held.findLast(({ system }) => system === "signalbox");
   return [
     atMost("CPU per call, JSON 1 KB, ÷ floor", overFloor("json-1k"), 1.5, "×"),
     atMost("CPU per call, JSON 1 KB, ÷ Portkey", overPortkey("json-1k"), 0.167, "×"),

@@ -25,7 +25,7 @@ const SMALLEST = {
     probes: 1,
   },
   worlds: [],
-  held: { streams: 0, paceMs: 0 },
+  held: { counts: [], paceMs: 0 },
   decisionSeconds: 0,
   peers: 0,
   profileDir: undefined,
@@ -35,7 +35,7 @@ const SMALLEST = {
 test("the bench measures every scenario on every system, and the ledger has every call", async () => {
   const worlds = [{ ...PLAIN_WORLD, name: "500 rules", rules: 500 }];
   const scenarios = SCENARIOS.map((scenario) => ({ ...scenario, paceMs: Math.min(scenario.paceMs, 2) }));
-  const options = { ...SMALLEST, scenarios, worlds, held: { streams: 3, paceMs: 5 }, decisionSeconds: 0.1 };
+  const options = { ...SMALLEST, scenarios, worlds, held: { counts: [2, 3], paceMs: 5 }, decisionSeconds: 0.1 };
   const result = await runBench(options);
   const measured = result.scenarios.map(({ id, systems }) => [id, systems.map(({ system }) => system)]);
   expect(measured).toEqual(SCENARIOS.map(({ id }) => [id, ["direct", "floor", "signalbox"]]));
@@ -45,11 +45,11 @@ test("the bench measures every scenario on every system, and the ledger has ever
     1,
   );
   expect(result.worlds.map(({ name }) => name)).toEqual(["plain", "500 rules"]);
-  expect(result.calls).toBe(expected + 3);
+  expect(result.calls).toBe(expected + 2 + 3);
   expect(result.ledger.map(({ group }) => group).toSorted()).toEqual(["anthropic", "google", "openai"]);
   expect(result.ledger.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(result.calls);
   expect(result.held.map(({ system, streams, broken }) => [system, streams, broken])).toEqual(
-    ["direct", "floor", "signalbox"].map((system) => [system, 3, 0]),
+    [2, 3].flatMap((streams) => ["direct", "floor", "signalbox"].map((system) => [system, streams, 0])),
   );
   expect(figuresIn(result, "stream-64-paced", "signalbox")?.deltaDelayUs?.p50).toBeGreaterThan(0);
   const unmeasured = targetsOf(result).filter(({ found }) => found === undefined || Number.isNaN(found));
