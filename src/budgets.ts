@@ -112,6 +112,8 @@ export interface BudgetOptions {
   settings: readonly BudgetSettings[];
   balances: readonly Balance[];
   onSpent?(event: BudgetEvent): void;
+  /** Whether there is a key of this id, revoked or not. */
+  hasKey(keyId: string): boolean;
   log(message: string): void;
 }
 
@@ -128,6 +130,8 @@ interface Window {
 
 interface Account {
   scope: BudgetScope;
+  /** The same as its name, but for keys that have one. */
+  id: string;
   name: string;
   windows: Partial<Record<BudgetWindow, Window>>;
   /** Of the configuration. */
@@ -139,11 +143,15 @@ export function createBudgets(options: BudgetOptions): Budgets {
 }
 
 const STATUS_MAX = 1_000;
+/** Fewer (a kilobyte each) are not worth looking through. */
+const ACCOUNTS_FEW = 10_000;
 
 class Purse implements Budgets {
   readonly #options: BudgetOptions;
-  /** By scope and id. Bounded by the keys there are: callers cannot choose any part of it. */
+  /** By scope and id; callers cannot choose any part of it. Keys that are gone are forgotten, teams and organisations are not:
+   *  the operator may give them another key, and what they have spent would be theirs again. */
   readonly #accounts = new Map<string, Account>();
+  #lookThroughAt = ACCOUNTS_FEW;
 
   constructor(options: BudgetOptions) {
     this.#options = options;
@@ -316,12 +324,23 @@ class Purse implements Budgets {
     const key = `${scope}/${id}`;
     let account = this.#accounts.get(key);
     if (account === undefined) {
+      if (this.#accounts.size >= this.#lookThroughAt) this.#forgetGoneKeys();
       const isMeant = (settings: BudgetSettings) =>
         settings.scope === scope && (settings.name === "*" || settings.name === name);
-      account = { scope, name, windows: {}, specs: this.#options.settings.filter(isMeant).map(({ spec }) => spec) };
+      const specs = this.#options.settings.filter(isMeant).map(({ spec }) => spec);
+      account = { scope, id, name, windows: {}, specs };
       this.#accounts.set(key, account);
     }
     return account;
+  }
+
+  /** Nobody can call with them any more; calls under way hold the windows they are settled in. Each time there are twice as
+   *  many as were left, so that it costs nothing worth mentioning. */
+  #forgetGoneKeys(): void {
+    const { hasKey } = this.#options;
+    for (const [key, { scope, id, name }] of this.#accounts)
+      if (scope === "key" && id !== name && !hasKey(id)) this.#accounts.delete(key);
+    this.#lookThroughAt = Math.max(ACCOUNTS_FEW, 2 * this.#accounts.size);
   }
 
   #window(account: Account, name: BudgetWindow, nowMs: number): Window {

@@ -11,6 +11,7 @@ import { openKeyReader, openKeys } from "./store/keys.ts";
 export interface Callers {
   app: Pick<AppOptions, "doors" | "adminOperations" | "callerGate">;
   status: KeyRing["status"];
+  hasKey: KeyRing["has"];
   close(): void;
 }
 
@@ -42,6 +43,7 @@ export function startCallers(options: CallersOptions): Callers {
 function startWithoutKeys({ config: { apiKey, adminKey }, nowMs }: CallersOptions): Callers {
   const keys: KeyRing = {
     find: () => undefined,
+    has: () => false,
     isEmpty: false,
     refresh() {},
     status: () => ({ keys: 0, failed: "the keys of callers cannot be read" }),
@@ -50,6 +52,7 @@ function startWithoutKeys({ config: { apiKey, adminKey }, nowMs }: CallersOption
   return {
     app: { doors, adminOperations: [], callerGate: createCallerGate(nowMs) },
     status: () => keys.status(),
+    hasKey: (id) => keys.has(id),
     close() {},
   };
 }
@@ -70,6 +73,7 @@ function startWithKeys({ config, ids, nowMs, log }: CallersOptions): Callers {
   return {
     app: { doors, adminOperations, callerGate: createCallerGate(nowMs) },
     status: () => ring.status(),
+    hasKey: (id) => ring.has(id),
     close() {
       reader.close();
       table.close();

@@ -12,9 +12,13 @@ const REDIRECTS_MAX = 3;
 
 export type Downloader = (url: string, signal: AbortSignal) => Promise<Download | { error: ProviderError }>;
 
+/** Callers choose the hosts, and a host would say how long a connection is kept for the next file (undici grants ten minutes):
+ *  none is, so that there are as many sockets, and pools of them, as files under way. */
+const ONE_FILE_EACH = { connections: 16, pipelining: 0, allowH2: false };
+
 /** A downloader with its own pool. `isAllowed` is for tests: which addresses may be reached. */
 export function createDownloader(isAllowed: (address: string) => boolean = isPublic): Downloader {
-  const agent = new Agent({ connect: { timeout: TIMEOUT_MS, lookup: guardedLookup(isAllowed) }, connections: 16 });
+  const agent = new Agent({ connect: { timeout: TIMEOUT_MS, lookup: guardedLookup(isAllowed) }, ...ONE_FILE_EACH });
   return (url, signal) => follow(agent, url, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]), isAllowed);
 }
 

@@ -74,7 +74,8 @@ const PROVIDERS_MAX = 128;
 const ACCOUNTS_MAX = 512;
 /** Hints older than this are worth nothing. */
 const RESTORED_MS_MAX = 60 * MINUTE_MS;
-const NAME_CHARS_MAX = 300;
+/** Of a provider, a model as callers may name it (256), its tier and an account together. */
+const NAME_CHARS_MAX = 500;
 
 const SAVED_VERSION = 1;
 const SAVED = z.object({

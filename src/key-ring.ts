@@ -16,6 +16,8 @@ export type FoundKey =
 export interface KeyRing {
   /** By the hash of a secret; `undefined`: nobody's. */
   find(secretHash: Buffer): FoundKey | undefined;
+  /** Whether there is a key of this id, revoked or not, as far as was read. */
+  has(id: string): boolean;
   /** Whether a key was ever made: then nobody is served without one. */
   readonly isEmpty: boolean;
   /** Reads what has changed now, instead of within CHECK_MS. */
@@ -65,6 +67,10 @@ class MirroredKeys implements KeyRing {
     if (this.#isDue() || !this.#byHash.has(hash)) this.refresh();
     const entry = this.#byHash.get(hash);
     return entry && judge(entry, hash, this.#options.nowMs());
+  }
+
+  has(id: string): boolean {
+    return this.#byId.has(id);
   }
 
   get isEmpty(): boolean {

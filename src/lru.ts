@@ -18,9 +18,12 @@ export class Lru<V> {
   /** Stands before the oldest entry: it moves on only to what is then deleted. A fresh iterator would have to walk over
    *  all that was deleted since the map was last rehashed (8 µs instead of 0.3 µs with 50,000 entries). */
   readonly #oldest = this.#entries.keys();
+  readonly #onForgotten: ((value: V) => void) | undefined;
 
-  constructor(entriesMax: number) {
+  /** `onForgotten` is told of what makes room, not of what is deleted. */
+  constructor(entriesMax: number, onForgotten?: (value: V) => void) {
     this.#entriesMax = entriesMax;
+    this.#onForgotten = onForgotten;
   }
 
   /** Without touching: asking about a thing does not keep it. */
@@ -36,8 +39,19 @@ export class Lru<V> {
     if (found !== undefined) this.#entries.delete(key);
     this.#puts += 1;
     this.#entries.set(key, { value, putAt: this.#puts });
-    if (this.#entries.size > this.#entriesMax) this.#entries.delete(this.#oldest.next().value ?? key);
+    if (this.#entries.size > this.#entriesMax) this.forgetOldest();
     return value;
+  }
+
+  /** Makes room before its time, for a bound on something else than the number of entries. False when there is no entry. */
+  forgetOldest(): boolean {
+    // Past its end the iterator would stay there for good.
+    if (this.#entries.size === 0) return false;
+    const key = this.#oldest.next().value as string;
+    const gone = this.#entries.get(key);
+    this.#entries.delete(key);
+    if (gone !== undefined) this.#onForgotten?.(gone.value);
+    return true;
   }
 
   delete(key: string): void {

@@ -5,10 +5,14 @@ import type { Learnt } from "./routing/facts.ts";
 
 const REMEMBERED_MAX = 10_000;
 const REMEMBERED_CHARS_MAX = 64_000;
+/** Of all together: a signature has some thousand, so that ten thousand of them fit; whole answers are far longer. */
+const REMEMBERED_CHARS_MAX_ALL = 32_000_000;
 const REMEMBERED_MS = 86_400_000;
 const TARGETS_MAX = 1_000;
 const REPAIRS_PER_TARGET_MAX = 8;
 const LACKS_PER_TARGET_MAX = 32;
+/** Names of fields that callers make up come back in refusals; no provider has one that is longer. */
+const FIELD_CHARS_MAX = 100;
 /** Providers change what they accept, so what was learned is tried anew after a while. */
 const REPAIR_MS = 3_600_000;
 
@@ -24,9 +28,18 @@ export interface Memory extends Learnt {
   learnLack(target: string, field: string): void;
 }
 
+interface Remembered {
+  value: JsonObject;
+  untilMs: number;
+  chars: number;
+}
+
 /** Bounded in entries, size and time. */
 export function createMemory(nowMs: () => number): Memory {
-  const remembered = new Lru<{ value: JsonObject; untilMs: number }>(REMEMBERED_MAX);
+  let chars = 0;
+  const remembered = new Lru<Remembered>(REMEMBERED_MAX, (gone) => {
+    chars -= gone.chars;
+  });
   const repairs = new Lru<Map<string, number>>(TARGETS_MAX);
   const windows = new Lru<{ tokens: number }>(TARGETS_MAX);
   const lacks = new Lru<Map<string, number>>(TARGETS_MAX);
@@ -35,10 +48,12 @@ export function createMemory(nowMs: () => number): Memory {
   };
   return {
     remember(caller, key, value) {
-      if (JSON.stringify(value).length > REMEMBERED_CHARS_MAX) return;
-      const entry = remembered.touch(`${caller}\n${key}`, () => ({ value, untilMs: 0 }));
-      entry.value = value;
-      entry.untilMs = nowMs() + REMEMBERED_MS;
+      const size = key.length + JSON.stringify(value).length;
+      if (size > REMEMBERED_CHARS_MAX) return;
+      const entry = remembered.touch(`${caller}\n${key}`, () => ({ value, untilMs: 0, chars: 0 }));
+      chars += size - entry.chars;
+      Object.assign(entry, { value, untilMs: nowMs() + REMEMBERED_MS, chars: size });
+      while (chars > REMEMBERED_CHARS_MAX_ALL && remembered.forgetOldest());
     },
     recall(caller, key) {
       const entry = remembered.peek(`${caller}\n${key}`);
@@ -49,14 +64,23 @@ export function createMemory(nowMs: () => number): Memory {
     lacksOf: (target) => inForce(lacks.peek(target)),
     learnRepair(target, repair) {
       const known = repairs.touch(target, () => new Map());
-      if (known.size < REPAIRS_PER_TARGET_MAX || known.has(repair)) known.set(repair, nowMs() + REPAIR_MS);
+      learn(known, repair, nowMs() + REPAIR_MS, REPAIRS_PER_TARGET_MAX);
     },
     learnWindow(target, tokens) {
       windows.touch(target, () => ({ tokens })).tokens = tokens;
     },
     learnLack(target, field) {
+      if (field.length > FIELD_CHARS_MAX) return;
       const known = lacks.touch(target, () => new Map());
-      if (known.size < LACKS_PER_TARGET_MAX || known.has(field)) known.set(field, nowMs() + REPAIR_MS);
+      learn(known, field, nowMs() + REPAIR_MS, LACKS_PER_TARGET_MAX);
     },
   };
+}
+
+/** What was learnt longest ago makes room: names that a caller made up must not keep out what others meet with. */
+function learn(known: Map<string, number>, name: string, untilMs: number, namesMax: number): void {
+  known.delete(name);
+  known.set(name, untilMs);
+  const [oldest] = known.keys();
+  if (known.size > namesMax && oldest !== undefined) known.delete(oldest);
 }

@@ -48,13 +48,13 @@ export interface Parts {
 export function startParts({ config, rules, ledger, log }: PartsOptions): Parts {
   const ids = new IdSource();
   const alerts = startAlerts(config, ledger, log);
+  const callers = startCallers({ config, ids, nowMs: Date.now, log });
   const parts = {
-    ...{ ledger, rules, ids, alerts },
+    ...{ ledger, rules, ids, alerts, callers },
     upstream: createUpstream(),
     learning: startLearning(rules, ledger, log),
-    callers: startCallers({ config, ids, nowMs: Date.now, log }),
     traffic: startTraffic(config, ledger, log),
-    budgets: startBudgets(config, ledger, alerts, log),
+    budgets: startBudgets({ config, ledger, alerts, callers, log }),
     reports: startReports(config.dataDir, ledger),
   };
   return { ...parts, gateway: startGateway(parts) };
@@ -145,13 +145,16 @@ function startReports(dir: string, ledger: Ledger): ReportReader {
   };
 }
 
-function startBudgets(config: Config, ledger: Ledger, alerts: Alerts, log: (message: string) => void): Budgets {
+type BudgetParts = Pick<PartsOptions, "config" | "ledger" | "log"> & { alerts: Alerts; callers: Callers };
+
+function startBudgets({ config, ledger, alerts, callers, log }: BudgetParts): Budgets {
   return createBudgets({
     nowMs: Date.now,
     settings: config.budgets,
     balances: ledger.balances(windowStarts(Date.now())),
     onSpent: ({ spec, ...event }) =>
       alerts.onBudget({ ...event, window: spec.window, limitNanoUsd: spec.limitNanoUsd }),
+    hasKey: callers.hasKey,
     log,
   });
 }

@@ -239,7 +239,7 @@ test("wherever a process dies between two rows, its successor spends no more tha
       for (const [life, { calls, cut }] of processes.entries()) {
         const nowMs = DAY_MS;
         const balances = readBalances(dir, windowStarts(nowMs));
-        const budgets = createBudgets({ nowMs: () => nowMs, settings, balances, log() {} });
+        const budgets = createBudgets({ nowMs: () => nowMs, settings, balances, hasKey: () => true, log() {} });
         const rows: { row: LedgerRow; bills: number }[] = [];
         for (const [at, { upper, share, ends }] of calls.entries()) {
           const owner = { key: "a", team: "red", tags: [] };

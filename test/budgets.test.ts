@@ -34,6 +34,7 @@ function purse(settings: BudgetSettings[], balances: Balance[] = []) {
     settings,
     balances,
     onSpent: (event) => world.events.push(event),
+    hasKey: () => true,
     log: (message) => world.log.push(message),
   });
   return { budgets, ...world };

@@ -178,6 +178,7 @@ describe("the table of keys", () => {
     made(table.create({ id: "key_new", secret: "a" }, settings(), T0));
     expect(kindOf(find("a"))).toBe("caller");
     expect([kindOf(find(revoked.secret)), kindOf(find(living.secret))]).toEqual(["unknown", "caller"]);
+    expect([ring.has(revoked.key.id), ring.has(living.key.id)]).toEqual([false, true]);
     // Whoever takes a living key away by hand means it.
     db.exec("DELETE FROM keys WHERE name = 'living'");
     expect(ring.status().keys).toBe(100_000);

@@ -361,6 +361,16 @@ describe("a running router", () => {
     expect(warnings().slice(atStart)).toEqual([
       `Warning: ${fileOf(router)}:9:11  rule "last": it is never reached: rule "never" above it takes every model it names.`,
     ]);
+    // What is no longer odd is forgotten, and told again when it is.
+    const lastTold = () => warnings().filter((line) => line.includes('rule "last"')).length;
+    for (const [text, rules] of [
+      ["", 1],
+      [more, 3],
+    ] as const) {
+      writeFileSync(fileOf(router), rulesNamed("first", text));
+      await expect.poll(() => router.router.snapshot.rules.rules.length, SOON).toBe(rules);
+    }
+    expect(lastTold()).toBe(2);
   });
 
   test("loses no request and no stream over 30 reloads, and each row names the rules it was planned by", async () => {

@@ -23,6 +23,9 @@ test("of all rules those are looked at that speak about the model, in their orde
   }
   for (let at = 0; at < 3_000; at += 1) rulesFor(`made-up-${at}`);
   expect(rulesFor("gpt").map(({ name }) => name)).toEqual(["exact", "pattern", "any"]);
+  // Nobody's model has so long a name; what it matches is not kept.
+  expect(rulesFor("x".repeat(201))).not.toBe(rulesFor("x".repeat(201)));
+  expect(rulesFor("x".repeat(200))).toBe(rulesFor("x".repeat(200)));
 });
 
 test("conditions and zones that say the same are compiled once, over all files", () => {

@@ -7,12 +7,13 @@ import { Dictionary } from "../src/store/dictionary.ts";
 import { type LedgerOptions, openLedger } from "../src/store/ledger.ts";
 import { migrate } from "../src/store/migrate.ts";
 import { usageReport } from "../src/store/reports.ts";
-import { LedgerUnavailable } from "../src/store/rows.ts";
+import { type LedgerRow, LedgerUnavailable } from "../src/store/rows.ts";
 import { packStory, unpackStory } from "../src/store/story.ts";
 import type { UsageGrouping } from "../src/store/usage.ts";
 import { attempts, requests } from "../src/store/views.ts";
 import { DAY_MS, finishedRow, openedRow, settledRow } from "./store-rows.ts";
 import { databasePath, newDir, tables, wrongSums } from "./store-support.ts";
+import { bookedLedger } from "./support/ledger.ts";
 
 async function openTestLedger(options: Partial<LedgerOptions> = {}) {
   const dir = options.dir ?? newDir();
@@ -422,6 +423,19 @@ test("beyond a bound of dimensions new sets of tags are counted together, and no
   expect(dictionary.dimension({ key: "a", tags: ["2"] })).toBe(together);
   expect(dictionary.dimension({ key: "b", tags: ["2"] })).not.toBe(together);
   expect(db.prepare("SELECT tags FROM dimensions WHERE id = ?").pluck().get(together)).toBe('["(other)"]');
+});
+
+test("what a transaction had counted before it failed is counted once when its rows are booked again", () => {
+  const { dir, db, book } = bookedLedger([{ kind: "opened", ...openedRow("a") }]);
+  const rows: LedgerRow[] = [
+    { kind: "settled", ...settledRow("a") },
+    { kind: "finished", ...finishedRow("a") },
+  ];
+  db.exec("ALTER TABLE request_rows RENAME TO away");
+  expect(() => book(rows)).toThrow("no such table");
+  db.exec("ALTER TABLE away RENAME TO request_rows");
+  book(rows);
+  expect(wrongSums(dir)).toEqual([]);
 });
 
 test("a sum beyond what a number can hold exactly is an error, not a rounded sum", async () => {

@@ -53,7 +53,9 @@ const PROVIDER = z.strictObject({
     })
     .nullish(),
 });
-const MODELS = z.array(z.string().min(1)).min(1).max(20);
+/** As long as `model` itself may be: what is learnt of a target is kept under its name. */
+const MODEL_CHARS_MAX = 256;
+const MODELS = z.array(z.string().min(1).max(MODEL_CHARS_MAX)).min(1).max(20);
 
 export type Cutoffs = {
   p50?: number | undefined;

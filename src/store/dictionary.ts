@@ -1,5 +1,6 @@
 // Ids of what repeats in the ledger: texts, unit prices, and the dimensions sums are kept by. In the worker thread.
 import type { Database, Statement } from "better-sqlite3";
+import { Lru } from "../lru.ts";
 import type { Owner } from "./rows.ts";
 import type { MarksByKind } from "./sweep.ts";
 
@@ -11,6 +12,11 @@ export interface Dimension extends Owner {
 
 /** Ids kept in memory; the rest is looked up again. */
 const CACHED_MAX = 20_000;
+/** Usual texts have some hundred characters. Callers can make longer ones (the names of fields that were dropped, up to 30 kB a
+ *  request), of which 20,000 would be more than the thread's heap. */
+const CACHED_CHARS_MAX = 16_000_000;
+/** Twice as many as `KeptRates` takes for written before it writes them anew. */
+const RATES_MAX = 20_000;
 
 /**
  * Tags are chosen by callers: beyond so many dimensions new sets of tags are counted together (the row's other parts
@@ -29,17 +35,17 @@ export class Dictionary {
   readonly #readOwner: Statement;
   readonly #countDimensions: Statement;
   readonly #dimensionsMax: number;
-  readonly #texts = new Map<string, number>();
-  readonly #dimensions = new Map<string, number>();
+  readonly #texts = new IdCache();
+  readonly #dimensions = new IdCache();
   #dimensionCount: number | undefined;
   /** What is in use while unused rows are looked for. */
   #marks: MarksByKind | undefined;
-  /** Prices are written once, and named by settlements for as long as the process lives. */
-  readonly #ratesInUse: Set<string>;
+  /** Prices are written once, and named by settlements until the main thread writes them anew. */
+  readonly #ratesInUse: Lru<true>;
 
   /** `before`: the one whose connection this replaces. */
   constructor(db: Database, dimensionsMax: number = DIMENSIONS_MAX, before?: Dictionary) {
-    this.#ratesInUse = before === undefined ? new Set() : before.#ratesInUse;
+    this.#ratesInUse = before === undefined ? new Lru(RATES_MAX) : before.#ratesInUse;
     this.#dimensionsMax = dimensionsMax;
     this.#insertText = db.prepare("INSERT INTO texts (text) VALUES (?)");
     this.#findText = db.prepare("SELECT id FROM texts WHERE text = ?").pluck();
@@ -65,7 +71,6 @@ export class Dictionary {
     if (cached !== undefined) return cached;
     const found = this.#findText.get(text) as number | undefined;
     const id = found ?? Number(this.#insertText.run(text).lastInsertRowid);
-    if (this.#texts.size >= CACHED_MAX) this.#texts.clear();
     this.#texts.set(text, id);
     return id;
   }
@@ -75,19 +80,19 @@ export class Dictionary {
   }
 
   saveRates(key: string, json: string): void {
-    this.#ratesInUse.add(key);
+    this.#ratesInUse.touch(key, () => true);
     this.#insertRates.run(key, json);
   }
 
   /** Whether a settlement of this process may still name it. */
   areRatesInUse(key: string): boolean {
-    return this.#ratesInUse.has(key);
+    return this.#ratesInUse.peek(key) !== undefined;
   }
 
   /** `null` for a key nobody saved: the row is worth more than its prices. */
   rates(key: string | undefined): number | null {
     if (key === undefined) return null;
-    this.#ratesInUse.add(key);
+    this.#ratesInUse.touch(key, () => true);
     return (this.#findRates.get(key) as number | undefined) ?? null;
   }
 
@@ -105,7 +110,6 @@ export class Dictionary {
     const cached = this.#dimensions.get(name);
     if (cached !== undefined) return cached;
     const id = (this.#findDimension.get(...parts) as number | undefined) ?? this.#newDimension(parts);
-    if (this.#dimensions.size >= CACHED_MAX) this.#dimensions.clear();
     this.#dimensions.set(name, id);
     return id;
   }
@@ -138,5 +142,26 @@ export class Dictionary {
     this.#texts.clear();
     this.#dimensions.clear();
     this.#dimensionCount = undefined;
+  }
+}
+
+/** Forgets all at once when it is full: what is in use is soon looked up again. */
+class IdCache {
+  readonly #ids = new Map<string, number>();
+  #chars = 0;
+
+  get(text: string): number | undefined {
+    return this.#ids.get(text);
+  }
+
+  set(text: string, id: number): void {
+    if (this.#ids.size >= CACHED_MAX || this.#chars + text.length > CACHED_CHARS_MAX) this.clear();
+    this.#ids.set(text, id);
+    this.#chars += text.length;
+  }
+
+  clear(): void {
+    this.#ids.clear();
+    this.#chars = 0;
   }
 }

@@ -64,7 +64,7 @@ export function signalbox(world: World, settings: RouterSettings): SimulatedRout
     limits,
     health,
     retryBudget: createRetryBudget({ nowMs }),
-    budgets: createBudgets({ nowMs, settings: settings.budgets ?? [], balances: [], log() {} }),
+    budgets: createBudgets({ nowMs, settings: settings.budgets ?? [], balances: [], hasKey: () => true, log() {} }),
     inputMargin: () => learning.inputMargin(),
     rateKey: rateKeys(),
     inputTokens: (request, caller) => learning.inputTokens(request, caller),
