@@ -71,7 +71,7 @@ test("breakers of the longest names are saved and read back with the others", ()
     name: `${"p".repeat(60)}/${"m".repeat(256)} (flex)`,
     account: "a".repeat(60),
   };
-  before.begin(long)({ kind: "not_found", message: "" });
+  before.begin(long).end({ kind: "not_found", message: "" });
   const after = createHealth({ nowMs, draw: () => 0.5 });
   expect(after.restore(before.export())).toBeUndefined();
   expect(after.admits(long)).toBe(false);

@@ -75,7 +75,7 @@ function fleetHolder(of: "target" | "scope" | "conversation"): Holder {
 function breakers(kind: ErrorKind, targetOf: (name: string) => { provider: string; name: string; account?: string }) {
   const health = createHealth({ nowMs, draw: () => 0.5 });
   return {
-    put: (name: string) => health.begin(targetOf(name))({ kind, message: "" }),
+    put: (name: string) => health.begin(targetOf(name)).end({ kind, message: "" }),
     has: (name: string) => !health.admits(targetOf(name)),
   };
 }
