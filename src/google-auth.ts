@@ -68,7 +68,7 @@ interface Token {
 
 /** Hands out tokens; callers who come while one is being fetched wait for the same one. */
 export function createAccessTokens(account: ServiceAccount, nowMs: () => number): AccessTokens {
-  const agent = new Agent({ connections: 1, connect: { timeout: TIMEOUT_MS } });
+  const agent = new Agent({ connections: 1, connect: { timeout: TIMEOUT_MS }, allowH2: false });
   let known: Token | undefined;
   let running: Promise<Token | { error: ProviderError }> | undefined;
   return async () => {

@@ -95,6 +95,9 @@ function createAgent(connectMs: number, connections: number): Agent {
     connect: { timeout: connectMs },
     connections,
     pipelining: 1,
+    // With HTTP/2 undici sends all calls of an origin over one connection: who is slow to read would hold up the others, and
+    // whatever ends the connection ends them all.
+    allowH2: false,
     keepAliveTimeout: 30_000,
     // Our own clocks do this, with finer meaning.
     headersTimeout: 0,

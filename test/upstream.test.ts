@@ -300,6 +300,20 @@ describe("a connection that fails", () => {
     });
   });
 
+  test("whatever else the provider speaks, it is asked for HTTP/1.1 only: each call has a connection to itself", async () => {
+    const offered: string[][] = [];
+    const ALPNCallback = ({ protocols }: { protocols: string[] }) => {
+      offered.push(protocols);
+      return protocols.find((protocol) => protocol === "h2") ?? protocols[0];
+    };
+    const server = createTlsServer({ ...selfSigned("127.0.0.1"), ALPNCallback }, () => {});
+    server.on("tlsClientError", () => {});
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    await upstream().send(call(`https://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat`));
+    expect(offered).toEqual([["http/1.1"]]);
+  });
+
   test("before the head of the answer may have been used", async () => {
     const { url } = await serve((request) => request.socket.destroy());
     expect(await upstream().send(call(url))).toMatchObject({ error: { kind: "network" }, wasSent: true });

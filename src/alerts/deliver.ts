@@ -18,7 +18,11 @@ const TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 16 * 1024;
 
 export function createDeliverer(nowMs: () => number, timeoutMs = TIMEOUT_MS): Deliverer {
-  const agent = new Agent({ connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs) }, connections: 4 });
+  const agent = new Agent({
+    connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs) },
+    connections: 4,
+    allowH2: false,
+  });
   return {
     async deliver(destination, alert) {
       const signal = AbortSignal.timeout(timeoutMs);

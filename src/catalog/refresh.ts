@@ -31,7 +31,7 @@ export interface Refresher {
 
 /** Fetches every so often, the first time after one period: the start never waits for a network. */
 export function startRefresh(options: RefreshOptions): Refresher {
-  const agent = new Agent({ connect: { timeout: 5_000 } });
+  const agent = new Agent({ connect: { timeout: 5_000 }, allowH2: false });
   const refresh = () => refreshOnce(agent, options);
   const timer = setInterval(() => void refresh(), options.everyMs);
   timer.unref();
