@@ -695,6 +695,18 @@ describe("when nobody else could answer", () => {
     expect([world.health.mayTry(A), world.stateOf(A.name)]).toEqual([true, "half_open"]);
   });
 
+  test("ten calls a second do while those that are let in have not answered: an answer may take long", () => {
+    const world = new World();
+    world.calls(A, ...times(5, "server" as const));
+    world.waitUntilHalfOpen(A);
+    world.health.begin(A);
+    expect([world.health.admits(A), world.health.mayTry(A)]).toEqual([false, true]);
+    world.health.begin(A);
+    expect(world.health.mayTry(A)).toBe(false);
+    world.nowMs += 100;
+    expect(world.health.mayTry(A)).toBe(true);
+  });
+
   test("so many may wait for it, and whoever leaves makes room for the next", () => {
     const { health } = new World();
     const leaving = Array.from({ length: 1_024 }, () => health.awaitRecovery());

@@ -18,8 +18,9 @@ const JITTER = 0.2;
 /** What a provider says about itself (Retry-After) is believed up to this. */
 const TOLD_MS_MAX = 300_000;
 const HALF_LIFE_MS = 20_000;
-/** While open, and for want of anything better, one call so often finds out whether it is over. */
-const TRY_EVERY_MS = 1_000;
+/** For want of anything better one call so often finds out whether it is over: while it is open, and while those that are let in
+ *  have not answered yet. */
+const TRY_EVERY_MS = { open: 1_000, half_open: 100 };
 const SAMPLES_MIN = 10;
 const RATE_MAX = 0.5;
 /** At the widest it closes with the next success. */
@@ -66,7 +67,8 @@ export class Breaker {
 
   /** Whether a call may go there although it is not admitted, when nobody else could answer it either. */
   mayTry(nowMs: number): boolean {
-    return this.state(nowMs) !== "open" || nowMs - this.#triedAtMs >= TRY_EVERY_MS;
+    const state = this.state(nowMs);
+    return state === "closed" || this.admits(nowMs) || nowMs - this.#triedAtMs >= TRY_EVERY_MS[state];
   }
 
   get openUntilMs(): number {
@@ -88,7 +90,7 @@ export class Breaker {
 
   /** A call begins; the number is to be given back with its outcome. */
   begin(nowMs: number): number {
-    if (this.state(nowMs) === "open") this.#triedAtMs = nowMs;
+    if (!this.admits(nowMs)) this.#triedAtMs = nowMs;
     this.#running += 1;
     return this.#era;
   }
